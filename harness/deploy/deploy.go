@@ -1,0 +1,70 @@
+// Package deploy brings a declared arm to life and takes it down again.
+//
+// Its one invariant: when Close returned, or the harness died, nothing of the deployment is left: no process, no grandchild, no
+// temporary file. It sends no load and measures nothing.
+package deploy
+
+import (
+	"context"
+	"os"
+	"time"
+
+	"crossroads/topologies"
+)
+
+// Deployer starts the processes of an arm and waits until they are ready. Where Deploy fails it has cleaned up, and the error is a
+// *NotReady when the system under test is at fault.
+type Deployer interface {
+	Deploy(ctx context.Context, arm *topologies.Arm) (Deployment, error)
+}
+
+// Deployment is an arm that runs.
+type Deployment interface {
+	Entries() []Entry // one, or several gateways, or every service for a client that composes by itself
+	Processes() []Process
+	Exits() <-chan Exit                                       // a process that ended unasked
+	Signal(ctx context.Context, id string, s os.Signal) error // faults
+	Close(ctx context.Context) error
+}
+
+// Entry is where the driver enters.
+type Entry struct {
+	Name string // gateway-1, or the service
+	URL  string
+}
+
+// Kinds of processes.
+const (
+	KindGateway  = "gateway"
+	KindSidecar  = "sidecar"
+	KindControl  = "control"
+	KindWorkload = "workload"
+)
+
+// Process is one process of a deployment.
+type Process struct {
+	ID      string // gateway-1, sidecar-orders-1, orders-1, control-1
+	Kind    string
+	Service string // of a sidecar or a workload
+	PID     int
+	Admin   string            // base URL of its admin listener, or of the workload itself
+	Ports   map[string]string // by purpose: inbound, outbound, ingress, app, http
+	Log     string            // file with its output
+}
+
+// Exit is a process that ended unasked.
+type Exit struct {
+	Process Process
+	Reason  string   // "exit status 2", "killed by signal 9"
+	Log     []string // its last lines
+	At      time.Time
+}
+
+// NotReady says which process did not come up, and what it said.
+type NotReady struct {
+	Process string
+	Reason  string
+	Log     []string
+}
+
+func (e *NotReady) Error() string { return e.Process + " was not ready: " + e.Reason }

@@ -1,0 +1,69 @@
+// Package load sends the load: schedules of due times, and drivers that keep to them.
+//
+// Its one invariant: a schedule never sees a response. What was due is sent as due or recorded as late; nothing is left out
+// (open loop, no coordinated omission). It judges nothing: the evidence goes into the record.
+package load
+
+import (
+	"context"
+	"time"
+)
+
+// Arrival is one request that is due: when, since the start of the trial, and which of the declared requests.
+type Arrival struct {
+	Due     time.Duration
+	Request uint16
+}
+
+// Schedule is every arrival of a trial, warm-up included, in order. The index is the sequence number; worker w takes the indices
+// with i % W == w.
+type Schedule []Arrival
+
+// Sample is what became of one arrival. All times count from the start of the trial.
+type Sample struct {
+	Seq    int
+	Due    time.Duration // when it should have been sent
+	Ready  time.Duration // when the generator took it up
+	Sent   time.Duration // when it was written to a free connection
+	Done   time.Duration // when the last byte of the response was read
+	Status int
+	Bytes  int64
+	Err    error
+}
+
+// Response is what a user waited: the headline.
+func (s Sample) Response() time.Duration { return s.Done - s.Due }
+
+// Service is the time from sending to the last byte.
+func (s Sample) Service() time.Duration { return s.Done - s.Sent }
+
+// Slip is the generator's own lateness.
+func (s Sample) Slip() time.Duration { return s.Ready - s.Due }
+
+// Wait is the time for a free connection: the target's doing, not the generator's.
+func (s Sample) Wait() time.Duration { return s.Sent - s.Ready }
+
+// Recorder takes the samples of one worker. It is called from that worker alone and may not block.
+type Recorder interface{ Record(Sample) }
+
+// Driver sends a schedule to a target. It returns when every sample is done or timed out, or ctx ended.
+type Driver interface {
+	Drive(ctx context.Context, t Target, s Schedule, r []Recorder) error
+}
+
+// Target is where the load goes.
+type Target struct {
+	Entries     []string      `json:"entries"` // base URLs; sequence i goes to entry i % len
+	Requests    []Request     `json:"requests"`
+	Connections int           `json:"connections"`
+	Timeout     time.Duration `json:"timeout"` // from due
+}
+
+// Request is one declared request, ready to be sent. The driver adds Host, X-Crossroads-Seq and Content-Length.
+type Request struct {
+	Method  string      `json:"method"`
+	Path    string      `json:"path"`
+	Headers [][2]string `json:"headers,omitempty"`
+	Body    []byte      `json:"body,omitempty"`
+	Weight  int         `json:"weight"`
+}

@@ -1,0 +1,28 @@
+package exchange
+
+import "time"
+
+// Route is where a request goes and under which terms. It is immutable and shared by all exchanges of a snapshot.
+type Route struct {
+	Name     string
+	Backends []Backend     // chosen by weight
+	Timeout  time.Duration // whole exchange, bodies included; 0: none
+	PerTry   time.Duration // one try, until the response head; 0: none
+	Idle     time.Duration // silence on a streamed body; 0: none
+	MaxBody  int64         // request body in bytes; 0: no limit
+	Retry    Retry
+	Stages   map[string]string // per-route mode of a stage: off, shadow or on
+}
+
+// Backend is one weighted target of a route.
+type Backend struct {
+	Name   string
+	Weight int
+	To     Forwarder
+}
+
+// Retry is a route's terms for trying again; the zero value never does.
+type Retry struct {
+	Attempts int   // tries in all; below 2: no retry
+	On       []int // statuses that are retried besides connection failures
+}
