@@ -69,3 +69,6 @@ func (m Map[T]) MarshalJSON() ([]byte, error) {
 	b.WriteByte('}')
 	return b.Bytes(), nil
 }
+
+// Clear removes every key. Copies made before keep theirs.
+func (m *Map[T]) Clear() { m.keys, m.values = nil, nil }

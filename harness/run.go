@@ -1,0 +1,221 @@
+package harness
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"crossroads/harness/deploy"
+	"crossroads/harness/load"
+	"crossroads/harness/parity"
+	"crossroads/results"
+	"crossroads/topologies"
+)
+
+// Runner carries out a plan.
+type Runner struct {
+	Experiment *topologies.Experiment
+	Run        *results.Run
+	Deployer   deploy.Deployer
+	Executable string // the crossroads program, which is also the driver's
+	Keep       bool   // processes outlive their round
+	Progress   Progress
+
+	arms map[string]*topologies.Arm
+	kept map[string]deploy.Deployment
+}
+
+// Summary says how a run went, by counts of trials.
+type Summary struct {
+	Outcomes map[results.Outcome]int
+	Excluded int // arms that parity or readiness kept out of a round
+	Left     int // planned and not run: the run was interrupted
+}
+
+// Do runs every planned trial that has no record yet. It returns ctx's error where it was interrupted; what finished is kept.
+func (r *Runner) Do(ctx context.Context) (Summary, error) {
+	r.arms = map[string]*topologies.Arm{}
+	for _, arm := range r.Experiment.Arms() {
+		r.arms[arm.Name] = arm
+	}
+	r.kept = map[string]deploy.Deployment{}
+	defer r.closeKept()
+
+	missing := r.Run.Missing()
+	r.Progress.Begin(r.Run.Plan, missing)
+	defer r.Progress.End()
+
+	sum := Summary{Outcomes: map[results.Outcome]int{}, Left: len(missing)}
+	for _, visit := range visits(missing) {
+		if err := r.visit(ctx, visit, &sum); err != nil {
+			return sum, err
+		}
+	}
+	return sum, nil
+}
+
+// visits groups trials that follow each other in the plan and share a deployment: one arm in one round.
+func visits(trials []results.PlannedTrial) [][]results.PlannedTrial {
+	var groups [][]results.PlannedTrial
+	for i, t := range trials {
+		if i == 0 || t.Arm != trials[i-1].Arm || t.Round != trials[i-1].Round {
+			groups = append(groups, nil)
+		}
+		last := len(groups) - 1
+		groups[last] = append(groups[last], t)
+	}
+	return groups
+}
+
+// visit runs one arm's trials of one round. Where a process dies the trial failed and the rest get a fresh deployment.
+func (r *Runner) visit(ctx context.Context, trials []results.PlannedTrial, sum *Summary) error {
+	for len(trials) > 0 {
+		d, readyIn, err := r.deploy(ctx, trials[0])
+		if err != nil {
+			return r.neverReady(ctx, trials, err, sum)
+		}
+		if excluded, err := r.excluded(ctx, trials[0], d); excluded || err != nil {
+			sum.Excluded++
+			sum.Left -= len(trials)
+			return errors.Join(err, r.release(trials[0].Arm, d, true))
+		}
+		done, err := r.trials(ctx, trials, d, readyIn, sum)
+		broken := err == nil && done < len(trials)
+		if closing := r.release(trials[0].Arm, d, broken || err != nil); err == nil {
+			err = closing
+		}
+		if err != nil {
+			return err
+		}
+		trials = trials[done:]
+	}
+	return nil
+}
+
+// trials runs trials until one of them failed for a dead process; it returns how many have a record.
+func (r *Runner) trials(ctx context.Context, trials []results.PlannedTrial, d deploy.Deployment, readyIn time.Duration, sum *Summary) (int, error) {
+	for i, planned := range trials {
+		r.Progress.Start(planned)
+		t, err := r.trial(ctx, planned, d)
+		if err != nil {
+			return i, err
+		}
+		t.ReadyIn = int64(readyIn)
+		if err := r.record(t, sum); err != nil {
+			return i, err
+		}
+		if t.Failure != nil {
+			return i + 1, nil
+		}
+	}
+	return len(trials), nil
+}
+
+func (r *Runner) record(t results.Trial, sum *Summary) error {
+	results.Judge(&t)
+	if err := r.Run.Append(t); err != nil {
+		return fmt.Errorf("recording trial %s: %w", t.ID, err)
+	}
+	sum.Outcomes[t.Outcome]++
+	sum.Left--
+	r.Progress.Done(t)
+	return nil
+}
+
+// deploy brings an arm up, or hands back one that was kept, and says how long it took to become ready.
+func (r *Runner) deploy(ctx context.Context, t results.PlannedTrial) (deploy.Deployment, time.Duration, error) {
+	if d, alive := r.kept[t.Arm]; alive {
+		return d, 0, nil
+	}
+	r.Progress.Deploy(t)
+	began := time.Now()
+	d, err := r.Deployer.Deploy(ctx, r.arms[t.Arm])
+	return d, time.Since(began), err
+}
+
+// release takes a deployment down, or keeps it for the next round.
+func (r *Runner) release(arm string, d deploy.Deployment, broken bool) error {
+	if r.Keep && !broken {
+		r.kept[arm] = d
+		return nil
+	}
+	delete(r.kept, arm)
+	return closeDeployment(d)
+}
+
+func (r *Runner) closeKept() {
+	for arm, d := range r.kept {
+		if err := closeDeployment(d); err != nil {
+			r.Progress.Note(fmt.Sprintf("taking %s down: %v", arm, err))
+		}
+	}
+}
+
+// closeDeployment has its own deadline: a run that was interrupted still takes everything down.
+func closeDeployment(d deploy.Deployment) error {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	if err := d.Close(ctx); err != nil {
+		return fmt.Errorf("taking the deployment down: %w", err)
+	}
+	return nil
+}
+
+const closeTimeout = 10 * time.Second
+
+// neverReady records every trial of the visit as failed: an arm that does not come up counts against it. Any other error, a full
+// disk or a cancelled context, ends the run.
+func (r *Runner) neverReady(ctx context.Context, trials []results.PlannedTrial, cause error, sum *Summary) error {
+	var notReady *deploy.NotReady
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if !errors.As(cause, &notReady) {
+		return fmt.Errorf("deploying %s: %w", trials[0].Arm, cause)
+	}
+	for _, planned := range trials {
+		r.Progress.Start(planned)
+		t := newTrial(planned)
+		t.Failure = &results.Failure{Process: notReady.Process, Reason: "never ready: " + notReady.Reason, Log: notReady.Log}
+		if err := r.record(t, sum); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// excluded probes an arm before it is loaded. A probe that fails keeps the arm out of the round, loudly.
+func (r *Runner) excluded(ctx context.Context, t results.PlannedTrial, d deploy.Deployment) (bool, error) {
+	failures := parity.Check(ctx, r.arms[t.Arm], d)
+	if ctx.Err() != nil {
+		return true, ctx.Err()
+	}
+	for _, f := range failures {
+		r.Progress.Note(fmt.Sprintf("round %d: %s is excluded: %s: %s", t.Round, t.Arm, f.Probe, f.Text))
+		if err := r.Run.Exclude(results.Exclusion{Round: t.Round, Arm: t.Arm, Probe: f.Probe, Text: f.Text}); err != nil {
+			return true, err
+		}
+	}
+	return len(failures) > 0, nil
+}
+
+// target is what the driver needs to know of a deployment.
+func (r *Runner) target(t results.PlannedTrial, d deploy.Deployment) load.Target {
+	l := r.Experiment.Load
+	target := load.Target{Connections: t.Connections, Timeout: l.Timeout.D()}
+	for _, entry := range d.Entries() {
+		target.Entries = append(target.Entries, entry.URL)
+	}
+	for _, request := range l.Requests {
+		sent := load.Request{Method: request.Method, Path: request.Path, Weight: request.Weight, Body: make([]byte, request.Body.Size)}
+		for i := range sent.Body {
+			sent.Body[i] = 'x'
+		}
+		for name, value := range request.Headers.All() {
+			sent.Headers = append(sent.Headers, [2]string{name, value})
+		}
+		target.Requests = append(target.Requests, sent)
+	}
+	return target
+}

@@ -1,0 +1,129 @@
+package harness
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"crossroads/harness/deploy"
+	"crossroads/harness/load"
+	"crossroads/harness/meter"
+	"crossroads/results"
+)
+
+func newTrial(planned results.PlannedTrial) results.Trial {
+	return results.Trial{Schema: results.Schema, PlannedTrial: planned, Attempt: 1, Started: time.Now().UTC()}
+}
+
+// trial loads a deployment for one planned trial and gathers the evidence. Its error is that of the run (an interruption, a driver
+// that could not be started); what went wrong with the target stands in the record.
+func (r *Runner) trial(ctx context.Context, planned results.PlannedTrial, d deploy.Deployment) (results.Trial, error) {
+	t := newTrial(planned)
+	loading, stop := context.WithCancel(ctx)
+	defer stop()
+	death := watch(loading, stop, d.Exits())
+
+	before := meter.Calibrate()
+	metering := &metering{processes: d.Processes()}
+	result, err := load.Run(loading, r.job(planned, d), r.Executable, metering.mark)
+	t.Host.CalibrationMS = [2]float64{milliseconds(before), 0}
+	metering.settle(&t)
+	stop()
+	if exit := <-death; exit != nil {
+		t.Failure = &results.Failure{Process: exit.Process.ID, Reason: exit.Reason, Log: exit.Log}
+		return t, ctx.Err()
+	}
+	if ctx.Err() != nil {
+		return t, ctx.Err()
+	}
+	if err != nil {
+		return t, fmt.Errorf("driving trial %s: %w", planned.ID, err)
+	}
+	t.Host.CalibrationMS[1] = milliseconds(meter.Calibrate())
+	t.Counts, t.Errors, t.Statuses = result.Counts, result.Errors, result.Statuses
+	t.Times, t.Driver = result.Times, result.Driver
+	t.Seconds = mergeCPU(result.Seconds, metering.cpu)
+	return t, nil
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+// watch stops the load when a process of the target ends unasked. The channel yields that exit, or nil once ctx is over.
+func watch(ctx context.Context, stop context.CancelFunc, exits <-chan deploy.Exit) <-chan *deploy.Exit {
+	death := make(chan *deploy.Exit, 1)
+	go func() {
+		select {
+		case exit, open := <-exits:
+			if open {
+				death <- &exit
+				stop()
+				return
+			}
+			<-ctx.Done()
+		case <-ctx.Done():
+			// A death in the same instant as the end still counts.
+			select {
+			case exit, open := <-exits:
+				if open {
+					death <- &exit
+					return
+				}
+			default:
+			}
+		}
+		death <- nil
+	}()
+	return death
+}
+
+func (r *Runner) job(t results.PlannedTrial, d deploy.Deployment) load.Job {
+	l := r.Experiment.Load
+	return load.Job{
+		Target: r.target(t, d), Arrivals: l.Arrivals, Rate: t.Rate, Seed: t.Seed,
+		Warmup: time.Duration(t.Warmup), Duration: time.Duration(t.Duration),
+		Driver: l.Driver, Pacing: l.Pacing, CPUs: r.Experiment.Placement.Driver,
+	}
+}
+
+// metering reads the meters around exactly the measured block.
+type metering struct {
+	processes []deploy.Process
+	block     *meter.Block
+	began     time.Time
+	usage     []results.Usage
+	host      results.HostUse
+	cpu       []int64 // of the target, by second of the block
+	elapsed   time.Duration
+}
+
+// mark is told by the driver when the block begins and ends.
+func (m *metering) mark(start bool, driver int) {
+	if start {
+		m.began = time.Now()
+		m.block = meter.Start(m.processes, []int{driver})
+		return
+	}
+	m.elapsed = time.Since(m.began)
+	m.usage, m.host, m.cpu = m.block.End()
+	m.block = nil
+}
+
+// settle puts the readings into the record; a block that never ended is abandoned.
+func (m *metering) settle(t *results.Trial) {
+	if m.block != nil {
+		m.block.End()
+	}
+	calibration := t.Host.CalibrationMS
+	t.Usage, t.Host, t.Elapsed = m.usage, m.host, int64(m.elapsed)
+	t.Host.CalibrationMS = calibration
+}
+
+// mergeCPU puts the target's CPU time beside the driver's seconds of the block.
+func mergeCPU(seconds []results.Second, cpu []int64) []results.Second {
+	for i := range seconds {
+		if at := seconds[i].At; at >= 0 && at < len(cpu) {
+			seconds[i].CPU = cpu[at]
+		}
+	}
+	return seconds
+}
