@@ -1,0 +1,39 @@
+# Crossroads. `make help` lists every action; each does its own set-up on a machine with Go and make.
+
+GO       ?= go
+PROGRAMS := bin/crossroads bin/workload bin/gateway bin/sidecar bin/control
+ARGS     ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help build test lint bench report soak compare-nginx clean FORCE
+
+help: ## list all actions
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: $(PROGRAMS) ## build the programs into bin/
+
+bin/crossroads bin/workload: bin/%: FORCE
+	@CGO_ENABLED=0 $(GO) build -trimpath -o $@ ./harness/cmd/$*
+
+bin/gateway bin/sidecar bin/control: bin/%: FORCE
+	@CGO_ENABLED=0 $(GO) build -trimpath -o $@ ./proxies/cmd/$*
+
+FORCE:
+
+test: lint ## every test, race detector on (at most 8 minutes)
+	$(GO) test -race -timeout 7m ./...
+
+lint: ## gofmt, go vet and staticcheck
+	@unformatted=$$(gofmt -l ci harness proxies reports results topologies *.go 2>/dev/null); \
+	 if [ -n "$$unformatted" ]; then echo "gofmt would change:"; echo "$$unformatted"; exit 1; fi
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+bench: build ## the default experiment: deploy, load, record, report (ARGS="FILE --rounds 6 ...")
+	@bin/crossroads bench $(ARGS)
+
+report: build ## rebuild the report of the newest run
+	@bin/crossroads report results/runs/latest
+
+clean: ## remove the programs; records and reports stay
+	rm -rf bin

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"crossroads/reports"
+	"crossroads/results"
+)
+
+// bench is the whole pipeline: deploy, load, record, report.
+func (a *app) bench() *cobra.Command {
+	m := &measuring{}
+	var html string
+	c := &cobra.Command{
+		Use: "bench [FILE]", Short: "Deploy, load, record and report an experiment",
+		Long: "Bench carries out an experiment (without FILE: the ready storefront) and writes its report. The paths are printed last.",
+		Example: "  crossroads bench\n  crossroads bench my.yaml --rates 500,1k --rounds 6\n" +
+			"  crossroads bench --resume results/runs/ID     complete an interrupted run",
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			run, err := a.measure(c.Context(), m, args)
+			if run == nil {
+				return err
+			}
+			// What finished is reported even where the run was cut short; the report then says that it is partial.
+			return errors.Join(err, a.writeReport(run.Dir, html))
+		},
+	}
+	m.flags(c)
+	c.Flags().StringVar(&html, "reports", filepath.Join("reports", "html"), "directory that keeps the reports")
+	return c
+}
+
+// reportVerb rebuilds reports from records.
+func (a *app) reportVerb() *cobra.Command {
+	var html string
+	c := &cobra.Command{
+		Use: "report RUN...", Short: "Rebuild HTML, PNG and Markdown from the records of a run",
+		Example: "  crossroads report results/runs/latest",
+		Args:    cobra.MinimumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			if a.format == "json" && len(args) > 1 {
+				return usage("--format json writes one document: name one RUN")
+			}
+			for _, dir := range args {
+				if err := a.writeReport(dir, html); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+	c.Flags().StringVar(&html, "reports", filepath.Join("reports", "html"), "directory that keeps the reports")
+	return c
+}
+
+// writeReport builds the report of a run directory and prints the matrix, and last the paths.
+func (a *app) writeReport(dir, html string) error {
+	run, err := results.Open(dir)
+	if err != nil {
+		return &exit{code: exitUsage, err: err, hint: "name a run directory, such as one in results/runs"}
+	}
+	defer run.Close()
+	report, err := reports.Build(run)
+	if errors.Is(err, reports.ErrNothing) {
+		return &exit{code: exitCannotJudge, err: err, hint: "complete the run with `crossroads bench --resume " + dir + "`"}
+	}
+	if err != nil {
+		return err
+	}
+	target := filepath.Join(html, run.Plan.ID)
+	if err := reports.Write(target, report); err != nil {
+		return err
+	}
+	if err := errors.Join(latest(html, run.Plan.ID), latest(filepath.Dir(run.Dir), filepath.Base(run.Dir))); err != nil {
+		return err
+	}
+	paths := map[string]string{
+		"run": run.Dir, "report": filepath.Join(target, "index.html"),
+		"figures": filepath.Join(target, "figures"), "summary": filepath.Join(target, "summary.md"),
+	}
+	if a.format == "json" {
+		return a.result(map[string]any{"paths": paths, "report": report}, "")
+	}
+	if err := reports.Terminal(a.stdout, report, a.colour(), a.width()); err != nil {
+		return fmt.Errorf("printing the report: %w", err)
+	}
+	var b strings.Builder
+	for _, name := range []string{"run", "summary", "figures", "report"} {
+		fmt.Fprintf(&b, "%-8s %s\n", name, paths[name])
+	}
+	_, err = fmt.Fprintf(a.stdout, "\n%s", b.String())
+	return err
+}
+
+// latest points at the newest; a link is replaced by rename so that it never dangles.
+func latest(dir, id string) error {
+	link := filepath.Join(dir, "latest")
+	fresh := link + ".new"
+	_ = os.Remove(fresh) // left by a killed run, if at all
+	if err := os.Symlink(id, fresh); err != nil {
+		return fmt.Errorf("linking the newest: %w", err)
+	}
+	if err := os.Rename(fresh, link); err != nil {
+		return fmt.Errorf("linking the newest: %w", err)
+	}
+	return nil
+}
