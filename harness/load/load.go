@@ -2,6 +2,9 @@
 //
 // Its one invariant: a schedule never sees a response. What was due is sent as due or recorded as late; nothing is left out
 // (open loop, no coordinated omission). It judges nothing: the evidence goes into the record.
+//
+// The way of a trial through the files: arrivals.go and schedule.go draw the due times; a Driver (native.go, vegeta.go) sends
+// them and hands a Sample for each to a Recorder (tally.go); serve.go is the driver's own process, run.go its parent's side.
 package load
 
 import (
@@ -21,14 +24,16 @@ type Schedule []Arrival
 
 // Sample is what became of one arrival. All times count from the start of the trial.
 type Sample struct {
-	Seq    int
-	Due    time.Duration // when it should have been sent
-	Ready  time.Duration // when the generator took it up
-	Sent   time.Duration // when it was written to a free connection
-	Done   time.Duration // when the last byte of the response was read
-	Status int
-	Bytes  int64
-	Err    error
+	Seq      int
+	Due      time.Duration // when it should have been sent
+	Ready    time.Duration // when the generator took it up
+	Sent     time.Duration // when it was written to a free connection; Ready where it never was
+	Done     time.Duration // when the last byte of the response was read, or the request was given up
+	Waited   bool          // every connection was busy when it was taken up
+	Declared bool          // the application was told to fail this one, and says so
+	Status   int           // 0: no response head was read
+	Bytes    int64         // of the response body
+	Err      error         // nil, or one of the Errors of this package
 }
 
 // Response is what a user waited: the headline.
@@ -49,6 +54,14 @@ type Recorder interface{ Record(Sample) }
 // Driver sends a schedule to a target. It returns when every sample is done or timed out, or ctx ended.
 type Driver interface {
 	Drive(ctx context.Context, t Target, s Schedule, r []Recorder) error
+	Effort() Effort
+}
+
+// Effort is what driving cost the generator itself, from the start of Drive until now. It may be read while Drive runs.
+type Effort struct {
+	Spin    time.Duration // CPU time spent waiting for due times with the CPU in hand
+	AllBusy time.Duration // time with every connection busy
+	Dials   int64         // connections opened, or tried
 }
 
 // Target is where the load goes.
@@ -67,3 +80,9 @@ type Request struct {
 	Body    []byte      `json:"body,omitempty"`
 	Weight  int         `json:"weight"`
 }
+
+// SeqHeader carries the sequence number of a request, so that every draw of the application depends on it alone.
+const SeqHeader = "X-Crossroads-Seq"
+
+// DeclaredHeader marks a response that fails because the experiment declares failures.
+const DeclaredHeader = "X-Crossroads-Declared"
