@@ -1,7 +1,7 @@
 // Package results is what happened: the record of a trial, the plan it belongs to, and the run directory that keeps them.
 //
-// Its one invariant: a record once written is never changed, and a number in a report can be computed from records alone. It
-// judges nothing (ci does) and draws nothing (reports does).
+// Its one invariant: a record once written is never changed, and a number in a report can be computed from records alone. It says
+// whether a trial is evidence (Judge), not whether a difference matters (ci does), and draws nothing (reports does).
 package results
 
 import "time"
@@ -88,6 +88,7 @@ type Trial struct {
 	Statuses map[string]int64     `json:"statuses,omitempty"` // by status code
 	Times    map[string]Histogram `json:"times,omitempty"`    // response, service, slip, wait; successes only, slip of all
 	Seconds  []Second             `json:"seconds,omitempty"`
+	Windows  []Window             `json:"windows,omitempty"` // of the block, ten of equal length: the evidence for steadiness
 	Usage    []Usage              `json:"usage,omitempty"`
 	Driver   DriverUse            `json:"driver_use"`
 	Host     HostUse              `json:"host"`
@@ -137,6 +138,18 @@ type Second struct {
 	P99    int64 `json:"p99_ns"`
 	Slip99 int64 `json:"slip_p99_ns"`
 	CPU    int64 `json:"cpu_ns,omitempty"` // of the target's processes
+
+	Times *Histogram `json:"times,omitempty"` // response times of this second's successes, where kept
+}
+
+// Windows is how many equal windows of a block the rule "steady" looks at.
+const Windows = 10
+
+// Window is one of the equal windows of a block, by due time; its quantiles are of the response time of successes.
+type Window struct {
+	Done int64 `json:"done"`
+	P50  int64 `json:"p50_ns"`
+	P99  int64 `json:"p99_ns"`
 }
 
 // Usage is what one process used in the block.
