@@ -46,6 +46,29 @@ func (m Map[T]) All() iter.Seq2[string, T] {
 	}
 }
 
+// mapping is what a Map shows to the decoder and the encoder, whatever its values are.
+type mapping interface {
+	decodeEntry(key string, decode func(into any))
+	entries() iter.Seq2[string, any]
+}
+
+// decodeEntry decodes over the value that key has, or over a new one.
+func (m *Map[T]) decodeEntry(key string, decode func(into any)) {
+	value := m.values[key]
+	decode(&value)
+	m.Set(key, value)
+}
+
+func (m *Map[T]) entries() iter.Seq2[string, any] {
+	return func(yield func(string, any) bool) {
+		for k, v := range m.All() {
+			if !yield(k, &v) {
+				return
+			}
+		}
+	}
+}
+
 // MarshalJSON writes an object whose keys stand in order.
 func (m Map[T]) MarshalJSON() ([]byte, error) {
 	var b bytes.Buffer

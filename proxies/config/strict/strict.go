@@ -3,71 +3,72 @@
 // faults of a file are reported at once.
 //
 // Its one invariant: what was not understood is never ignored. It does not know what a key means; the callers check meaning and
-// report through the same Faults, so that a user sees one list.
+// report through the same Document, so that a user sees one list.
+//
+// The way of a file: parse turns bytes into Nodes (goccy/go-yaml reads the YAML; tags, nulls and several documents are refused),
+// Decode walks the Nodes over a Go value, the caller checks meaning with Report, Err gives everything in the order of the file.
 package strict
 
-import (
-	"fmt"
-	"sort"
-	"strings"
+import "reflect"
+
+// Limits of a file. Files are written by people; what exceeds these is a mistake or an attack.
+const (
+	MaxBytes  = 1 << 20 // of a file
+	MaxDepth  = 64      // of nesting
+	MaxNodes  = 100_000 // values decoded, every use of an alias counted
+	MaxFaults = 100     // reported; one more says that the rest is not shown
 )
 
-// Fault is one thing wrong with a user's file. Line and Column count from 1; zero means that the place is not known.
-type Fault struct {
-	File         string
-	Line, Column int
-	Text         string // the offending line as it stands in the file
-	Message      string // what is wrong and how to mend it
+// Document is a file that was read: where each of its values stands, and what is wrong with it.
+type Document struct {
+	file    string
+	lines   []string
+	root    *Node
+	faults  Faults
+	seen    map[Fault]bool
+	visited int
 }
 
-// String writes file:line:column: message, then the line and a caret below it.
-func (f Fault) String() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s:%d:%d: %s", f.File, f.Line, f.Column, f.Message)
-	if f.Text != "" {
-		fmt.Fprintf(&b, "\n  %s\n  %s^", f.Text, caretIndent(f.Text, f.Column))
-	}
-	return b.String()
-}
-
-// caretIndent keeps tabs, so that the caret stands below its column whatever the width of a tab.
-func caretIndent(text string, column int) string {
-	var b strings.Builder
-	for i, r := range []rune(text) {
-		if i >= column-1 {
-			break
+// Decode reads data into the value that into points at. Keys that are present overwrite, all others keep what they hold. The
+// document is never nil; where the error is not nil it is Faults, all of them, and into holds whatever could be read, so that a
+// caller may go on to check meaning (unless Broken) and report everything at once.
+func Decode(file string, data []byte, into any) (*Document, error) {
+	d := &Document{file: file, seen: map[Fault]bool{}}
+	d.parse(data)
+	if d.root != nil {
+		v := reflect.ValueOf(into)
+		if v.Kind() != reflect.Pointer || v.IsNil() {
+			panic("strict: Decode needs a pointer")
 		}
-		if r == '\t' {
-			b.WriteByte('\t')
-		} else {
-			b.WriteByte(' ')
-		}
+		fillDefaults(v.Elem())
+		d.decode(d.root, v.Elem())
 	}
-	return b.String()
+	return d, d.Err()
 }
 
-// Faults is everything wrong with a file. It is an error when it is not empty; use Err.
-type Faults []Fault
+// Broken says that the file could not be read as YAML at all: there is nothing to check beyond its faults.
+func (d *Document) Broken() bool { return d.root == nil }
 
-// Error writes every fault, in the order of the file.
-func (f Faults) Error() string {
-	lines := make([]string, len(f))
-	for i, fault := range f {
-		lines[i] = fault.String()
+// Root is the top of the file; nil where the file is broken.
+func (d *Document) Root() *Node { return d.root }
+
+// Err returns every fault so far in the order of the file, as Faults, or nil.
+func (d *Document) Err() error { return d.faults.Err() }
+
+// Fault makes the fault for a value named by its path; see Lookup. A path that leads beyond what is written points at the deepest
+// part that is.
+func (d *Document) Fault(path string, format string, args ...any) Fault {
+	line, column := 1, 1
+	if d.root != nil {
+		line, column = d.root.place(path)
 	}
-	return strings.Join(lines, "\n")
+	return d.faultAt(line, column, format, args...)
 }
 
-// Err returns the faults in the order of the file, or nil where there is none.
-func (f Faults) Err() error {
-	if len(f) == 0 {
-		return nil
-	}
-	sort.SliceStable(f, func(i, j int) bool {
-		if f[i].Line != f[j].Line {
-			return f[i].Line < f[j].Line
-		}
-		return f[i].Column < f[j].Column
-	})
-	return f
+// Report adds the fault for a value named by its path.
+func (d *Document) Report(path string, format string, args ...any) {
+	d.add(d.Fault(path, format, args...))
 }
+
+// Has says whether the file itself writes a value at path.
+func (d *Document) Has(path string) bool { return d.root != nil && d.root.Lookup(path) != nil }
