@@ -1,0 +1,59 @@
+package config
+
+import (
+	"math"
+	"strings"
+
+	"crossroads/proxies/config/strict"
+)
+
+func (c *checker) rateLimit(path string, r *RateLimit, auth *KeyAuth) {
+	c.mode(path+".mode", r.Mode)
+	if len(r.Policies) == 0 {
+		c.fault(path, "policies is empty: nothing would be limited")
+	}
+	if r.MaxKeys < 1 {
+		c.fault(path+".max_keys", "%d: the table holds at least one key", r.MaxKeys)
+	}
+	consumers := map[string]bool{}
+	if auth != nil {
+		for _, k := range auth.Keys {
+			consumers[k.Consumer] = true
+		}
+	}
+	names := map[string]bool{}
+	for i, p := range r.Policies {
+		at := strict.Index(path+".policies", i)
+		// The name stands in a structured field as a string (RFC 9651 3.3.3) and in a metric.
+		if !fieldValue(p.Name) || strings.ContainsAny(p.Name, `"\`) {
+			c.fault(at, "name is missing or holds characters that a field cannot carry")
+		} else if names[p.Name] {
+			c.fault(at+".name", "%q names two policies", p.Name)
+		}
+		names[p.Name] = true
+		c.policy(at, p, consumers)
+	}
+}
+
+func (c *checker) policy(at string, p RateLimitPolicy, consumers map[string]bool) {
+	if p.Rate < 0.001 || p.Rate > 1e9 {
+		c.fault(at, "rate is %s: write requests per second, 0.001 to 1000M", p.Rate)
+	}
+	if p.Burst < 1 || p.Burst > 1e9 || p.Burst.F() != math.Trunc(p.Burst.F()) {
+		c.fault(at+".burst", "%s is not a burst: a whole number of requests, at least 1", p.Burst)
+	}
+	for i, k := range p.Key {
+		name, isHeader := strings.CutPrefix(k, "header:")
+		if isHeader && !token.MatchString(name) {
+			c.fault(strict.Index(at+".key", i), "%q is not a field name", name)
+		}
+		if !isHeader {
+			c.oneOf(strict.Index(at+".key", i), "kind of key", k, "consumer", "address", "route", "header:NAME")
+		}
+	}
+	for i, name := range p.Only {
+		if !consumers[name] {
+			c.fault(strict.Index(at+".only", i), "no key belongs to consumer %q", name)
+		}
+	}
+}
