@@ -1,0 +1,188 @@
+package figure
+
+import (
+	"image/color"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+)
+
+// labelGap is the least distance between two labels at the ends of lines.
+const labelGap vg.Length = 14
+
+func (l *Lines) chart() *chart {
+	p := frame()
+	x, y := empty(), empty()
+	for _, s := range l.Series {
+		for _, pt := range s.Points {
+			if !l.visible(pt) {
+				continue
+			}
+			x.take(l.X, pt.X)
+			y.take(l.Y, pt.Y)
+			if pt.Low != nil && pt.High != nil {
+				y.take(l.Y, *pt.Low, *pt.High)
+			}
+		}
+	}
+	l.limits(&y)
+	l.X.apply(&p.X, x)
+	l.Y.apply(&p.Y, y)
+	p.X.Label.Text = l.X.Title
+	p.Add(l)
+	height := vg.Length(310)
+	if l.Flat {
+		height = 150
+	}
+	height = max(height, vg.Length(len(l.labels()))*labelGap+70)
+	return &chart{plot: p, title: l.Y.Title, height: height, beside: l.beside, write: l.write}
+}
+
+// limits shows a declared limit only where it is near the data: one far away would press the data flat.
+func (l *Lines) limits(y *span) {
+	for _, limit := range l.Limits {
+		if y.low > y.high || (l.Y.Scale == Log && limit.Y < y.high*8 && limit.Y > y.low/8) || (l.Y.Scale != Log && limit.Y < y.high*2) {
+			y.take(l.Y, limit.Y)
+		}
+	}
+}
+
+func (l *Lines) visible(p Point) bool { return l.X.shows(p.X) && l.Y.shows(p.Y) }
+
+// Plot implements plot.Plotter: from the back to the front.
+func (l *Lines) Plot(c draw.Canvas, p *plot.Plot) {
+	x, y := p.Transforms(&c)
+	for _, s := range l.Shades {
+		from, to := max(x(s.From), c.Min.X), min(x(s.To), c.Max.X)
+		if from < to {
+			c.SetColor(Shady.Light)
+			c.Fill(box(from, c.Min.Y, to, c.Max.Y))
+			c.FillText(style(Muted.Light, small, draw.XLeft), vg.Point{X: from + 4, Y: c.Max.Y - 9}, s.Text)
+		}
+	}
+	for _, t := range p.Y.Tick.Marker.Ticks(p.Y.Min, p.Y.Max) {
+		if t.Label != "" {
+			c.StrokeLine2(stroke(Grid.Light, 0.8, nil), c.Min.X, y(t.Value), c.Max.X, y(t.Value))
+		}
+	}
+	for _, s := range l.Series {
+		l.band(c, s, x, y)
+	}
+	for _, limit := range l.Limits {
+		if at := y(limit.Y); l.Y.shows(limit.Y) && at >= c.Min.Y && at <= c.Max.Y && limit.Y >= p.Y.Min && limit.Y <= p.Y.Max {
+			c.StrokeLine2(stroke(Ink.Light, 0.9, []vg.Length{1, 2}), c.Min.X, at, c.Max.X, at)
+			c.FillText(style(Ink.Light, small, draw.XLeft), vg.Point{X: c.Min.X + 4, Y: at + 8}, limit.Text)
+		}
+	}
+	for _, s := range l.Series {
+		l.series(c, s, x, y)
+	}
+}
+
+// band fills between the lower and upper ends of the intervals, run by run of points that have them.
+func (l *Lines) band(c draw.Canvas, s Series, x, y func(float64) vg.Length) {
+	if !s.Line {
+		return
+	}
+	var low, high []vg.Point
+	fill := func() {
+		if len(low) > 1 {
+			for i := len(low) - 1; i >= 0; i-- {
+				high = append(high, low[i])
+			}
+			c.FillPolygon(faint(ink(s.Ink), 40), high)
+		}
+		low, high = nil, nil
+	}
+	for _, pt := range s.Points {
+		if !l.visible(pt) || pt.Low == nil || pt.High == nil || !l.Y.shows(*pt.Low) {
+			fill()
+			continue
+		}
+		low = append(low, vg.Point{X: x(pt.X), Y: y(*pt.Low)})
+		high = append(high, vg.Point{X: x(pt.X), Y: y(*pt.High)})
+	}
+	fill()
+}
+
+func (l *Lines) series(c draw.Canvas, s Series, x, y func(float64) vg.Length) {
+	col, w := ink(s.Ink), vg.Length(1.8)
+	if s.Faint {
+		col, w = faint(col, 70), 0.9
+	}
+	var line []vg.Point
+	for _, pt := range s.Points {
+		if l.visible(pt) {
+			line = append(line, vg.Point{X: x(pt.X), Y: y(pt.Y)})
+		}
+	}
+	if s.Line && len(line) > 1 {
+		c.StrokeLines(stroke(col, w, dash(s.Dash)), line)
+	}
+	for _, pt := range s.Points {
+		if !l.visible(pt) {
+			continue
+		}
+		at := vg.Point{X: x(pt.X), Y: y(pt.Y)}
+		if pt.Low != nil && pt.High != nil && s.Line && l.Y.shows(*pt.Low) {
+			whisker(c, at.X, y(*pt.Low), y(*pt.High), col)
+		}
+		mark(c, at, pt.Mark, s.Ink, 3.2, col)
+	}
+}
+
+func whisker(c draw.Canvas, x, low, high vg.Length, col color.NRGBA) {
+	line := stroke(col, 1, nil)
+	c.StrokeLine2(line, x, low, x, high)
+	c.StrokeLine2(line, x-3, low, x+3, low)
+	c.StrokeLine2(line, x-3, high, x+3, high)
+}
+
+// end is a label and the last point of its line.
+type end struct {
+	name string
+	ink  int
+	at   Point
+}
+
+func (l *Lines) labels() []end {
+	var ends []end
+	for _, s := range l.Series {
+		for i := len(s.Points) - 1; s.Label && i >= 0; i-- {
+			if l.visible(s.Points[i]) {
+				ends = append(ends, end{s.Name, s.Ink, s.Points[i]})
+				break
+			}
+		}
+	}
+	return ends
+}
+
+func (l *Lines) beside(names int) vg.Length {
+	var widest vg.Length
+	for _, e := range l.labels() {
+		widest = max(widest, width(shorten(e.name, names), normal))
+	}
+	if widest == 0 {
+		return 8
+	}
+	return widest + 24
+}
+
+// write sets each name beside the end of its line, joined to it by a thin leader.
+func (l *Lines) write(whole, data draw.Canvas, p *plot.Plot, names int) {
+	x, y := p.Transforms(&data)
+	ends := l.labels()
+	want := make([]float64, len(ends))
+	for i, e := range ends {
+		want[i] = float64(y(e.at.Y))
+	}
+	at := spread(want, float64(labelGap), float64(data.Min.Y+4), float64(data.Max.Y-4))
+	for i, e := range ends {
+		to := vg.Point{X: data.Max.X + 18, Y: vg.Length(at[i])}
+		whole.StrokeLines(stroke(faint(ink(e.ink), 150), 0.7, nil),
+			[]vg.Point{{X: x(e.at.X) + 5, Y: y(e.at.Y)}, {X: max(data.Max.X+6, x(e.at.X)+5), Y: y(e.at.Y)}, to})
+		whole.FillText(style(ink(e.ink), normal, draw.XLeft), vg.Point{X: to.X + 3, Y: to.Y}, shorten(e.name, names))
+	}
+}
