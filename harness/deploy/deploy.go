@@ -68,3 +68,13 @@ type NotReady struct {
 }
 
 func (e *NotReady) Error() string { return e.Process + " was not ready: " + e.Reason }
+
+// Credentials that a deployer gives to every gateway of its own making, whatever its stages. They are demonstrations and protect
+// nothing: a deployment listens on loopback.
+const (
+	DemoKey       = "demo"  // of consumer demo: what the declared requests carry
+	ProbeKey      = "probe" // of consumer probe: limited so low that parity can see the limit act
+	ProbeConsumer = "probe"
+	ProbeRate     = 1 // per second
+	ProbeBurst    = 3
+)

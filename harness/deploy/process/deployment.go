@@ -1,0 +1,274 @@
+package process
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"crossroads/harness/deploy"
+)
+
+// deployment is an arm that runs.
+type deployment struct {
+	deployer *Deployer
+	layout   *layout
+	sup      *supervision
+	over     chan struct{} // closed when the supervisor's events ended
+	exits    chan deploy.Exit
+
+	mu    sync.Mutex
+	nodes map[string]*running
+	up    bool // from now on an exit is reported
+	down  bool // Close was called: exits are expected
+
+	closing sync.Once
+	closed  error
+}
+
+// running is the state of one process.
+type running struct {
+	node    *node
+	program program
+	pid     int
+	begun   chan struct{} // closed when it was started, or could not be
+	ended   chan struct{} // closed when it ended, or could not be started
+	reason  string        // why it ended
+}
+
+func newDeployment(d *Deployer, l *layout) *deployment {
+	r := &deployment{deployer: d, layout: l, over: make(chan struct{}), nodes: map[string]*running{}, exits: make(chan deploy.Exit, len(l.nodes))}
+	for _, n := range l.nodes {
+		r.nodes[n.ID] = &running{node: n, begun: make(chan struct{}), ended: make(chan struct{})}
+	}
+	return r
+}
+
+// mark is what every process of the deployment carries in its environment.
+func (r *deployment) mark() string { return filepath.Base(r.layout.private) }
+
+// bringUp renders, starts the supervisor and then one wave after the other. The caller closes the deployment where it fails.
+func (r *deployment) bringUp(ctx context.Context) error {
+	timeout := fmt.Errorf("nothing better within %v", r.deployer.config.ReadyTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, r.deployer.config.ReadyTimeout, timeout)
+	defer cancel()
+	programs, err := r.deployer.render(r.layout)
+	if err != nil {
+		return err
+	}
+	sup, err := startSupervisor([]string{r.deployer.config.Binaries["crossroads"], "supervise"}, r.mark(), r.layout.logs)
+	if err != nil {
+		return err
+	}
+	r.sup = sup
+	go r.listen()
+	if err := sup.send(command{Do: doAdopt, Private: r.layout.private}); err != nil {
+		return err
+	}
+	for _, wave := range r.layout.waves() {
+		if err := r.start(ctx, wave, programs); err != nil {
+			return err
+		}
+	}
+	return r.settle()
+}
+
+// start starts a wave all at once and waits until every one of it is ready.
+func (r *deployment) start(ctx context.Context, wave []*node, programs map[string]program) error {
+	for _, n := range wave {
+		p := programs[n.ID]
+		r.nodes[n.ID].program = p
+		err := r.sup.send(command{
+			Do: doStart, ID: n.ID, Path: p.path, Args: p.args, Dir: r.layout.private, Log: n.log,
+			Env:  append([]string{markName + "=" + r.mark()}, p.env...),
+			CPUs: cpusFor(r.layout.arm.Experiment.Placement, n.Kind),
+		})
+		if err != nil {
+			return err
+		}
+	}
+	found := make(chan error, len(wave))
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	for _, n := range wave {
+		go func() { found <- r.await(ctx, r.nodes[n.ID]) }()
+	}
+	var first error
+	for range wave {
+		if err := <-found; err != nil && first == nil {
+			first = err
+			cancel() // the others' answers no longer matter
+		}
+	}
+	return first
+}
+
+// await waits for one process. An arm that does not come up is the system's fault; a cancelled context is nobody's.
+func (r *deployment) await(ctx context.Context, p *running) error {
+	select {
+	case <-p.begun:
+	case <-ctx.Done():
+		return fmt.Errorf("starting %s: %w", p.node.ID, context.Cause(ctx))
+	}
+	err := awaitReady(ctx, p.program, p.ended)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(ctx.Err(), context.Canceled):
+		return fmt.Errorf("waiting for %s: %w", p.node.ID, context.Canceled)
+	case errors.Is(err, errEnded):
+		err = fmt.Errorf("it ended: %s", r.reasonOf(p))
+	}
+	return &deploy.NotReady{Process: p.node.ID, Reason: err.Error(), Log: tail(p.node.log)}
+}
+
+// settle makes exits count from here on, unless one came between ready and now.
+func (r *deployment) settle() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, n := range r.layout.nodes {
+		p := r.nodes[n.ID]
+		select {
+		case <-p.ended:
+			return &deploy.NotReady{Process: n.ID, Reason: "it ended: " + p.reason, Log: tail(n.log)}
+		default:
+		}
+	}
+	r.up = true
+	return nil
+}
+
+func (r *deployment) reasonOf(p *running) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return p.reason
+}
+
+// listen takes the supervisor's events until they end. A supervisor that ends unasked takes its children with it; their daemons are
+// found by the mark.
+func (r *deployment) listen() {
+	defer close(r.over)
+	for e := range r.sup.events {
+		r.handle(e)
+	}
+	r.mu.Lock()
+	unasked := !r.down
+	r.mu.Unlock()
+	if unasked {
+		killMarked(r.mark())
+	}
+	for _, n := range r.layout.nodes {
+		r.handle(event{Event: eventExited, ID: n.ID, Reason: "its supervisor ended"})
+	}
+}
+
+func (r *deployment) handle(e event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p, known := r.nodes[e.ID]
+	if !known {
+		return
+	}
+	switch e.Event {
+	case eventStarted:
+		p.pid = e.PID
+		close(p.begun)
+	case eventRefused:
+		p.reason = e.Reason
+		close(p.begun)
+		close(p.ended)
+	case eventExited:
+		r.exited(p, e.Reason)
+	}
+}
+
+// exited records the end of a process, once, and reports it where nobody asked for it. The channel has room for every process.
+func (r *deployment) exited(p *running, reason string) {
+	select {
+	case <-p.ended:
+		return
+	default:
+	}
+	p.reason = reason
+	if p.pid == 0 {
+		close(p.begun) // the supervisor ended before it could say
+	}
+	close(p.ended)
+	if r.up && !r.down {
+		r.exits <- deploy.Exit{Process: p.show(), Reason: reason, Log: tail(p.node.log), At: time.Now()}
+	}
+}
+
+// show is the process as the rest of the harness sees it.
+func (p *running) show() deploy.Process {
+	admin := p.node.ports[portAdmin]
+	if p.node.Kind == deploy.KindWorkload {
+		admin = p.node.ports[portHTTP]
+	}
+	return deploy.Process{
+		ID: p.node.ID, Kind: p.node.Kind, Service: p.node.Service, PID: p.pid,
+		Admin: "http://" + admin, Ports: p.node.ports, Log: p.node.log,
+	}
+}
+
+// Entries implements deploy.Deployment.
+func (r *deployment) Entries() []deploy.Entry { return r.layout.entries() }
+
+// Processes implements deploy.Deployment.
+func (r *deployment) Processes() []deploy.Process {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var all []deploy.Process
+	for _, n := range r.layout.nodes {
+		all = append(all, r.nodes[n.ID].show())
+	}
+	return all
+}
+
+// Exits implements deploy.Deployment. It is closed by Close.
+func (r *deployment) Exits() <-chan deploy.Exit { return r.exits }
+
+// Signal implements deploy.Deployment. A process that ends by it is reported like any other that ends before Close.
+func (r *deployment) Signal(_ context.Context, id string, sig os.Signal) error {
+	number, ok := sig.(syscall.Signal)
+	if !ok {
+		return fmt.Errorf("signalling %s: %v is no signal of this system", id, sig)
+	}
+	p, known := r.nodes[id]
+	if !known {
+		return fmt.Errorf("signalling %s: the deployment has no such process", id)
+	}
+	select {
+	case <-p.ended:
+		return fmt.Errorf("signalling %s: it has ended: %s", id, r.reasonOf(p))
+	default:
+	}
+	return r.sup.send(command{Do: doSignal, ID: id, Signal: int(number)})
+}
+
+// Close implements deploy.Deployment. When it returns nil nothing of the deployment is left. Where ctx has ended already it does not
+// wait for anybody to end politely.
+func (r *deployment) Close(ctx context.Context) error {
+	r.closing.Do(func() { r.closed = r.takeDown(ctx) })
+	return r.closed
+}
+
+func (r *deployment) takeDown(ctx context.Context) error {
+	r.mu.Lock()
+	r.down = true
+	r.mu.Unlock()
+	if r.sup != nil {
+		r.sup.end(ctx, r.deployer.config.Grace, r.over)
+		killMarked(r.mark())
+	}
+	close(r.exits)
+	r.deployer.ports.give(r.layout.addresses)
+	if err := os.RemoveAll(r.layout.private); err != nil {
+		return fmt.Errorf("removing the private directory of %s: %w", r.layout.arm.Name, err)
+	}
+	return nil
+}

@@ -1,0 +1,208 @@
+package process
+
+import (
+	"fmt"
+	"path/filepath"
+
+	"crossroads/harness/deploy"
+	"crossroads/topologies"
+)
+
+// node is one process to be: its place in the arm, its addresses and its files.
+type node struct {
+	topologies.Node
+	ports  map[string]string // host:port by purpose
+	log    string
+	config string
+}
+
+// Purposes of ports, as deploy.Process shows them.
+const (
+	portHTTP      = "http"      // of a workload or a gateway
+	portAdmin     = "admin"     // of a proxy
+	portInbound   = "inbound"   // of a sidecar: from other sidecars and gateways
+	portIngress   = "ingress"   // of a sidecar: plaintext from callers without an SVID
+	portOutbound  = "outbound"  // of a sidecar: from its own application
+	portBootstrap = "bootstrap" // of the control plane: SVIDs
+	portSnapshots = "snapshots" // of the control plane: discovery
+)
+
+// layout is an arm with every address decided. It knows which way each call goes; what it says is all that the rendered files hold.
+type layout struct {
+	arm       *topologies.Arm
+	nodes     []*node
+	control   *node
+	gateways  []*node
+	workloads map[string][]*node // by service, in order of replicas
+	sidecars  map[string][]*node
+	addresses []string // every host:port taken
+	private   string   // keys, tokens
+	logs      string   // logs and rendered files
+}
+
+// purposes of the ports of each kind of process.
+var purposes = map[string][]string{
+	deploy.KindControl:  {portBootstrap, portSnapshots, portAdmin},
+	deploy.KindWorkload: {portHTTP},
+	deploy.KindSidecar:  {portInbound, portIngress, portOutbound, portAdmin},
+	deploy.KindGateway:  {portHTTP, portAdmin},
+}
+
+// newLayout decides the address of every process of the arm.
+func newLayout(arm *topologies.Arm, p *ports, private, logs string) (*layout, error) {
+	l := &layout{arm: arm, workloads: map[string][]*node{}, sidecars: map[string][]*node{}, private: private, logs: logs}
+	count := 0
+	for _, n := range arm.Processes() {
+		l.add(&node{Node: n, ports: map[string]string{}, log: filepath.Join(logs, n.ID+".log"), config: filepath.Join(logs, n.ID+".yaml")})
+		count += len(purposes[n.Kind])
+	}
+	addresses, err := p.take(count)
+	if err != nil {
+		return nil, fmt.Errorf("finding %d ports for %s: %w", count, arm.Name, err)
+	}
+	l.addresses = addresses
+	for _, n := range l.nodes {
+		for _, purpose := range purposes[n.Kind] {
+			n.ports[purpose], addresses = addresses[0], addresses[1:]
+		}
+	}
+	return l, nil
+}
+
+func (l *layout) add(n *node) {
+	l.nodes = append(l.nodes, n)
+	switch n.Kind {
+	case deploy.KindControl:
+		l.control = n
+	case deploy.KindGateway:
+		l.gateways = append(l.gateways, n)
+	case deploy.KindWorkload:
+		l.workloads[n.Service] = append(l.workloads[n.Service], n)
+	case deploy.KindSidecar:
+		l.sidecars[n.Service] = append(l.sidecars[n.Service], n)
+	}
+}
+
+// clients and servers say on which sides of a call sidecars stand.
+func (l *layout) clients() bool { return l.sidecarsAre("client") }
+func (l *layout) servers() bool { return l.sidecarsAre("server") }
+
+func (l *layout) sidecarsAre(side string) bool {
+	m := l.arm.Topology.Mesh
+	return m != nil && (m.Sidecars == side || m.Sidecars == "both")
+}
+
+// mtls is what inbound sidecars demand; off without them, for then there is nobody to prove an identity to.
+func (l *layout) mtls() string {
+	if !l.servers() {
+		return "off"
+	}
+	return l.arm.Topology.Mesh.MTLS
+}
+
+func (l *layout) encrypted() bool { return l.mtls() != "off" }
+
+func (l *layout) entry() string { return l.arm.Experiment.Application.Entry }
+
+// ingress says whether a service's sidecars open their plaintext port: where the driver enters, and for callers without a sidecar.
+func (l *layout) ingress(service string) bool {
+	if !l.servers() {
+		return false
+	}
+	return !l.clients() || service == l.entry() && len(l.gateways) == 0
+}
+
+// plain lists the addresses of a service for a caller without proxy or SVID.
+func (l *layout) plain(service string) []string {
+	if l.servers() {
+		return addressesOf(l.sidecars[service], portIngress)
+	}
+	return addressesOf(l.workloads[service], portHTTP)
+}
+
+// meshed lists the addresses of a service for a sidecar or a gateway: the inbound sidecars, or the application without them.
+func (l *layout) meshed(service string) []string {
+	if l.servers() {
+		return addressesOf(l.sidecars[service], portInbound)
+	}
+	return addressesOf(l.workloads[service], portHTTP)
+}
+
+func addressesOf(nodes []*node, purpose string) []string {
+	var addresses []string
+	for _, n := range nodes {
+		addresses = append(addresses, n.ports[purpose])
+	}
+	return addresses
+}
+
+// peers maps every service to the base addresses at which one workload calls it.
+func (l *layout) peers(caller *node) map[string][]string {
+	peers := map[string][]string{}
+	for service := range l.arm.Experiment.Application.Services.All() {
+		addresses := l.plain(service)
+		if l.clients() {
+			addresses = []string{l.beside(caller, portOutbound)}
+		}
+		for _, address := range addresses {
+			peers[service] = append(peers[service], "http://"+address)
+		}
+	}
+	return peers
+}
+
+// beside is a port of the sidecar of a workload; "" where there is none (a service that calls nobody needs no client sidecar).
+func (l *layout) beside(workload *node, purpose string) string {
+	for _, s := range l.sidecars[workload.Service] {
+		if s.Replica == workload.Replica {
+			return s.ports[purpose]
+		}
+	}
+	return ""
+}
+
+// app is the address of the workload beside a sidecar.
+func (l *layout) app(sidecar *node) string {
+	for _, w := range l.workloads[sidecar.Service] {
+		if w.Replica == sidecar.Replica {
+			return w.ports[portHTTP]
+		}
+	}
+	return ""
+}
+
+// entries is where the driver comes in.
+func (l *layout) entries() []deploy.Entry {
+	var entries []deploy.Entry
+	for _, g := range l.gateways {
+		entries = append(entries, deploy.Entry{Name: g.ID, URL: "http://" + g.ports[portHTTP]})
+	}
+	if len(entries) > 0 {
+		return entries
+	}
+	for _, address := range l.plain(l.entry()) {
+		entries = append(entries, deploy.Entry{Name: l.entry(), URL: "http://" + address})
+	}
+	return entries
+}
+
+// waves is the order of start. Who is asked for something on the way up comes first: the control plane for SVIDs and endpoints, the
+// applications for nothing, the sidecars by gateways.
+func (l *layout) waves() [][]*node {
+	order := [][]string{{deploy.KindControl, deploy.KindWorkload}, {deploy.KindSidecar}, {deploy.KindGateway}}
+	var waves [][]*node
+	for _, kinds := range order {
+		var wave []*node
+		for _, kind := range kinds {
+			for _, n := range l.nodes {
+				if n.Kind == kind {
+					wave = append(wave, n)
+				}
+			}
+		}
+		if len(wave) > 0 {
+			waves = append(waves, wave)
+		}
+	}
+	return waves
+}

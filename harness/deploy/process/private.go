@@ -1,0 +1,123 @@
+package process
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// markName is the environment variable that every process of a deployment inherits. Its value is the name of the deployment's
+// private directory.
+const markName = "CROSSROADS_DEPLOYMENT"
+
+const privatePrefix = "crossroads-"
+
+// newPrivate makes the private directory of a deployment, for keys and tokens. Its name says whose it is (PID namespace, PID and
+// start time of the harness), so that it never stands without an owner, not even between two system calls.
+func newPrivate(temp string) (string, error) {
+	var random [6]byte
+	if _, err := rand.Read(random[:]); err != nil {
+		return "", fmt.Errorf("naming the private directory: %w", err)
+	}
+	name := fmt.Sprintf("%s%s-%d-%d-%s", privatePrefix, pidNamespace(), os.Getpid(), startTime(os.Getpid()), hex.EncodeToString(random[:]))
+	dir := filepath.Join(temp, name)
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return "", fmt.Errorf("making the private directory: %w", err)
+	}
+	return dir, nil
+}
+
+// pidNamespace is the number of our PID namespace: a directory may be shared with a container whose PIDs mean other processes.
+func pidNamespace() string {
+	link, err := os.Readlink("/proc/self/ns/pid")
+	if err != nil {
+		return "0"
+	}
+	return strings.TrimSuffix(strings.TrimPrefix(link, "pid:["), "]")
+}
+
+// abandoned says whether a private directory's harness is no more. A name that is not understood, or of another PID namespace, is
+// somebody else's.
+func abandoned(name string) bool {
+	parts := strings.Split(strings.TrimPrefix(name, privatePrefix), "-")
+	if !strings.HasPrefix(name, privatePrefix) || len(parts) != 4 || parts[0] != pidNamespace() {
+		return false
+	}
+	pid, badPID := strconv.Atoi(parts[1])
+	started, badStart := strconv.ParseUint(parts[2], 10, 64)
+	return badPID == nil && badStart == nil && startTime(pid) != started
+}
+
+// Sweep removes what deployments left in the directory temp whose harness and supervisor were both killed: processes that still
+// carry the mark, and private directories. It returns what it removed. New calls it, so that every start cleans up.
+func Sweep(temp string) (removed []string, err error) {
+	entries, err := os.ReadDir(temp)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("looking for leftovers: %w", err)
+	}
+	for _, e := range entries {
+		if !e.IsDir() || !abandoned(e.Name()) {
+			continue
+		}
+		dir := filepath.Join(temp, e.Name())
+		if info, statErr := os.Lstat(dir); statErr != nil || !mine(info) {
+			continue
+		}
+		killMarked(e.Name())
+		if failed := os.RemoveAll(dir); failed != nil {
+			err = errors.Join(err, fmt.Errorf("removing a leftover: %w", failed))
+			continue
+		}
+		removed = append(removed, dir)
+	}
+	return removed, err
+}
+
+// mine says whether a file belongs to this user; in a shared temporary directory others' are not touched.
+func mine(info fs.FileInfo) bool {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return ok && int(stat.Uid) == os.Getuid()
+}
+
+// killMarked kills every process that carries the mark in its environment and says how many there were. It is the second line: it
+// reaches daemons whose supervisor was killed. Each is held by a pidfd before its environment is read, so that no other process can
+// take its PID in between.
+func killMarked(mark string) (killed int) {
+	for _, pid := range allPIDs() {
+		fd, err := unix.PidfdOpen(pid, 0)
+		if err != nil {
+			continue
+		}
+		if marked(pid, mark) && unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0) == nil {
+			killed++
+		}
+		_ = unix.Close(fd)
+	}
+	return killed
+}
+
+func marked(pid int, mark string) bool {
+	environment, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "environ"))
+	if err != nil {
+		return false
+	}
+	for _, entry := range bytes.Split(environment, []byte{0}) {
+		if string(entry) == markName+"="+mark {
+			return true
+		}
+	}
+	return false
+}

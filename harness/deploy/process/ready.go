@@ -1,0 +1,58 @@
+package process
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+)
+
+// Pauses between two looks at a process that is not ready yet: short, because a deployment waits for the slowest of a dozen.
+const (
+	firstPause = 2 * time.Millisecond
+	laterPause = 5 * time.Millisecond
+	tryTimeout = time.Second
+)
+
+// prober asks processes whether they are ready. It keeps no connection open, for an idle one would still count among the sockets
+// that are measured later.
+var prober = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: tryTimeout}
+
+// awaitReady asks until the program answers as it should. The error says what was heard last.
+func awaitReady(ctx context.Context, p program, ended <-chan struct{}) error {
+	pause := firstPause
+	for {
+		heard := ask(ctx, p)
+		if heard == nil {
+			return nil
+		}
+		select {
+		case <-ended:
+			return errEnded
+		case <-ctx.Done():
+			return fmt.Errorf("%w (%w)", heard, context.Cause(ctx))
+		case <-time.After(pause):
+			pause = laterPause
+		}
+	}
+}
+
+var errEnded = fmt.Errorf("it ended")
+
+func ask(ctx context.Context, p program) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, p.ready, nil)
+	if err != nil {
+		return fmt.Errorf("asking for readiness: %w", err)
+	}
+	response, err := prober.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	body, _ := io.ReadAll(io.LimitReader(response.Body, 200))
+	if p.any || response.StatusCode == http.StatusOK {
+		return nil
+	}
+	return fmt.Errorf("GET %s: %s: %s", p.ready, response.Status, body)
+}

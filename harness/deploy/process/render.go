@@ -1,0 +1,283 @@
+package process
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"crossroads/harness/deploy"
+	"crossroads/proxies/config"
+	"crossroads/proxies/config/strict"
+	"crossroads/proxies/config/units"
+	"crossroads/topologies"
+)
+
+// Names within a deployment's mesh. The gateway has a namespace of its own, so that no service's name can be taken for it.
+const (
+	trustDomain = "crossroads.internal"
+	serviceID   = "spiffe://" + trustDomain + "/ns/default/sa/"
+	gatewayID   = "spiffe://" + trustDomain + "/ns/gateways/sa/gateway"
+)
+
+// drainGrace is how long a proxy lets requests finish when it is taken down; the load has ended by then.
+const drainGrace = 100 * time.Millisecond
+
+// program is what to execute for a node.
+type program struct {
+	path  string
+	args  []string
+	env   []string
+	ready string // URL that answers when it serves
+	any   bool   // any answer will do; otherwise 200
+}
+
+// render writes the files of every node and says what to execute.
+func (d *Deployer) render(l *layout) (map[string]program, error) {
+	experiment, err := topologies.Marshal(l.arm.Experiment)
+	if err != nil {
+		return nil, fmt.Errorf("rendering the experiment: %w", err)
+	}
+	file := filepath.Join(l.logs, "experiment.yaml")
+	if err := os.WriteFile(file, experiment, 0o644); err != nil {
+		return nil, fmt.Errorf("writing the experiment for the workload: %w", err)
+	}
+	programs := map[string]program{}
+	for _, n := range l.nodes {
+		var p program
+		switch n.Kind {
+		case deploy.KindWorkload:
+			p, err = d.workload(l, n, file)
+		case deploy.KindControl:
+			p, err = d.control(l, n)
+		case deploy.KindSidecar:
+			p, err = d.proxy(l, n, l.sidecar(n))
+		case deploy.KindGateway:
+			p, err = d.gateway(l, n)
+		default:
+			err = fmt.Errorf("%s is a %q, which this deployer does not know", n.ID, n.Kind)
+		}
+		if err != nil {
+			return nil, err
+		}
+		programs[n.ID] = p
+	}
+	return programs, nil
+}
+
+func (d *Deployer) workload(l *layout, n *node, experiment string) (program, error) {
+	peers, err := json.Marshal(l.peers(n))
+	if err != nil {
+		return program{}, fmt.Errorf("rendering the peers of %s: %w", n.ID, err)
+	}
+	address := n.ports[portHTTP]
+	return program{
+		path: d.config.Binaries[n.Kind],
+		args: []string{"run", "--experiment", experiment, "--service", n.Service, "--replica", strconv.Itoa(n.Replica),
+			"--listen", address, "--peers", string(peers)},
+		ready: "http://" + address + "/healthz",
+	}, nil
+}
+
+// proxy writes a proxy's file; gateway, sidecar and control plane are run alike.
+func (d *Deployer) proxy(l *layout, n *node, file any) (program, error) {
+	if err := writeYAML(n.config, file); err != nil {
+		return program{}, err
+	}
+	return program{
+		path: d.config.Binaries[n.Kind], args: []string{"run", "--config", n.config},
+		ready: "http://" + n.ports[portAdmin] + "/readyz",
+	}, nil
+}
+
+func writeYAML(file string, v any) error {
+	text, err := strict.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("rendering %s: %w", filepath.Base(file), err)
+	}
+	if err := os.WriteFile(file, text, 0o644); err != nil {
+		return fmt.Errorf("writing a configuration: %w", err)
+	}
+	return nil
+}
+
+// control writes the control plane's file, its endpoints, and a token for each identity.
+func (d *Deployer) control(l *layout, n *node) (program, error) {
+	c := config.Control{
+		Version: 1, TrustDomain: trustDomain,
+		Bootstrap: n.ports[portBootstrap], Listen: n.ports[portSnapshots], Admin: config.Admin{Address: n.ports[portAdmin]},
+		CA:        config.CA{Certificate: l.roots(), Key: filepath.Join(l.private, "ca.key")},
+		Endpoints: filepath.Join(l.logs, "endpoints.yaml"),
+	}
+	for _, id := range l.identities() {
+		token := config.Token{File: l.token(id), IDs: []string{id}}
+		if err := writeToken(token.File); err != nil {
+			return program{}, err
+		}
+		c.Tokens = append(c.Tokens, token)
+	}
+	if err := writeYAML(c.Endpoints, l.endpoints()); err != nil {
+		return program{}, err
+	}
+	return d.proxy(l, n, c)
+}
+
+func writeToken(file string) error {
+	var secret [32]byte
+	if _, err := rand.Read(secret[:]); err != nil {
+		return fmt.Errorf("drawing a bootstrap token: %w", err)
+	}
+	if err := os.WriteFile(file, []byte(hex.EncodeToString(secret[:])+"\n"), 0o600); err != nil {
+		return fmt.Errorf("writing a bootstrap token: %w", err)
+	}
+	return nil
+}
+
+func (l *layout) roots() string { return filepath.Join(l.private, "roots.pem") }
+
+// token is the file of the bootstrap token for one identity: each service has its own and can become nobody else with it.
+func (l *layout) token(id string) string {
+	sum := sha256.Sum256([]byte(id))
+	return filepath.Join(l.private, "token-"+hex.EncodeToString(sum[:8]))
+}
+
+// identities lists whoever needs an SVID.
+func (l *layout) identities() []string {
+	var ids []string
+	for service := range l.arm.Experiment.Application.Services.All() {
+		if len(l.sidecars[service]) > 0 {
+			ids = append(ids, serviceID+service)
+		}
+	}
+	if len(l.gateways) > 0 {
+		ids = append(ids, gatewayID)
+	}
+	return ids
+}
+
+// endpoints is what the control plane serves.
+func (l *layout) endpoints() config.Endpoints {
+	file := config.Endpoints{Version: 1}
+	for service := range l.arm.Experiment.Application.Services.All() {
+		s := config.Service{Protocol: "http", Endpoints: endpointsAt(l.meshed(service), "")}
+		if l.encrypted() {
+			s.Identity = serviceID + service
+		}
+		file.Services.Set(service, s)
+	}
+	return file
+}
+
+func endpointsAt(addresses []string, identity string) []config.Endpoint {
+	var endpoints []config.Endpoint
+	for _, address := range addresses {
+		endpoints = append(endpoints, config.Endpoint{Address: address, Weight: 1, Identity: identity})
+	}
+	return endpoints
+}
+
+// identity is how a proxy gets its SVID from the deployment's control plane; nil where there is none.
+func (l *layout) identity(id string) *config.Identity {
+	if l.control == nil {
+		return nil
+	}
+	return &config.Identity{TrustDomain: trustDomain, ID: id, Control: &config.ControlAddress{
+		Bootstrap: l.control.ports[portBootstrap], Address: l.control.ports[portSnapshots], Roots: l.roots(), Token: l.token(id),
+	}}
+}
+
+// sidecar is the file of one sidecar, with the sides that the topology gives it.
+func (l *layout) sidecar(n *node) config.Sidecar {
+	s := config.Sidecar{
+		Version: 1, Service: n.Service, Admin: config.Admin{Address: n.ports[portAdmin]},
+		Identity: l.identity(serviceID + n.Service), MTLS: l.mtls(), Drain: config.Drain{Grace: units.Duration(drainGrace)},
+	}
+	if l.servers() {
+		s.Inbound = &config.Inbound{Listen: n.ports[portInbound], App: l.app(n)}
+		if l.ingress(n.Service) {
+			s.Inbound.Ingress = n.ports[portIngress]
+		}
+	}
+	if l.clients() {
+		s.Outbound = l.outbound(n)
+	}
+	return s
+}
+
+func (l *layout) outbound(n *node) *config.Outbound {
+	m := l.arm.Topology.Mesh
+	terms := config.Upstream{Balance: m.Balance, MTLS: onOff(l.encrypted()), Breaker: config.Breaker{Mode: config.Mode(m.Breaker)}}
+	o := &config.Outbound{Listen: n.ports[portOutbound], Discover: l.control != nil, Defaults: terms}
+	if o.Discover {
+		return o
+	}
+	for service := range l.arm.Experiment.Application.Services.All() {
+		u := terms
+		u.Endpoints = endpointsAt(l.meshed(service), "")
+		if l.encrypted() {
+			u.Endpoints = endpointsAt(l.meshed(service), serviceID+service)
+		}
+		o.Upstreams.Set(service, u)
+	}
+	return o
+}
+
+func onOff(on bool) string {
+	if on {
+		return "on"
+	}
+	return "off"
+}
+
+// gateway renders the reference gateway, or hands over to a rival's renderer.
+func (d *Deployer) gateway(l *layout, n *node) (program, error) {
+	if use := l.arm.Topology.Gateway.Use; use != "" && use != "reference" {
+		return d.rival(l, n, use)
+	}
+	return d.proxy(l, n, l.gateway(n))
+}
+
+// gateway is the file of the reference gateway: everything goes to the entry service.
+func (l *layout) gateway(n *node) config.Gateway {
+	g := config.Gateway{
+		Version: 1, Name: n.ID, Listen: []config.Listener{{Address: n.ports[portHTTP]}}, Admin: config.Admin{Address: n.ports[portAdmin]},
+		Drain: config.Drain{Grace: units.Duration(drainGrace)},
+	}
+	entry := config.Upstream{Endpoints: endpointsAt(l.meshed(l.entry()), "")}
+	if l.encrypted() {
+		g.Identity = l.identity(gatewayID)
+		entry.Endpoints, entry.MTLS = endpointsAt(l.meshed(l.entry()), serviceID+l.entry()), "on"
+	}
+	g.Upstreams.Set(l.entry(), entry)
+	g.Routes = []config.Route{{Name: l.entry(), Backends: []config.Backend{{Upstream: l.entry(), Weight: 1}}}}
+	g.Stages = stagesOf(l.arm.Topology.Gateway.Stages)
+	return g
+}
+
+// stagesOf gives the declared stages the demonstration credentials, and the limit that parity tries.
+func stagesOf(s topologies.GatewayStages) config.GatewayStages {
+	var stages config.GatewayStages
+	if s.KeyAuth != nil && s.KeyAuth.Mode != "off" {
+		stages.KeyAuth = &config.KeyAuth{Mode: config.Mode(s.KeyAuth.Mode), Keys: []config.Key{
+			{Consumer: "demo", SHA256: hashOf(deploy.DemoKey)},
+			{Consumer: deploy.ProbeConsumer, SHA256: hashOf(deploy.ProbeKey)},
+		}}
+	}
+	if s.RateLimit != nil && s.RateLimit.Mode != "off" {
+		stages.RateLimit = &config.RateLimit{Mode: config.Mode(s.RateLimit.Mode), Policies: []config.RateLimitPolicy{
+			{Name: "declared", Rate: s.RateLimit.Rate, Burst: s.RateLimit.Burst},
+			{Name: "probe", Key: []string{"consumer"}, Rate: deploy.ProbeRate, Burst: deploy.ProbeBurst, Only: []string{deploy.ProbeConsumer}},
+		}}
+	}
+	return stages
+}
+
+func hashOf(key string) string {
+	sum := sha256.Sum256([]byte(key))
+	return hex.EncodeToString(sum[:])
+}
