@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"crossroads/proxies/config/units"
-	"crossroads/results"
 )
 
 // programs are the binaries a deployment may start, by kind of process.
@@ -24,23 +23,6 @@ func Binaries(executable string) (map[string]string, error) {
 		found[name] = path
 	}
 	return found, nil
-}
-
-// hashBinaries lists the programs with their hashes, in a fixed order.
-func hashBinaries(paths map[string]string) ([]results.Binary, error) {
-	var list []results.Binary
-	for _, name := range append([]string{"crossroads"}, programs...) {
-		path, known := paths[name]
-		if !known {
-			continue
-		}
-		sum, err := results.BinaryHash(path)
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, results.Binary{Name: name, SHA256: sum})
-	}
-	return list, nil
 }
 
 func unitsDuration(d time.Duration) units.Duration { return units.Duration(d) }

@@ -42,7 +42,10 @@ func (r *Runner) Do(ctx context.Context) (Summary, error) {
 	r.kept = map[string]deploy.Deployment{}
 	defer r.closeKept()
 
-	missing := r.Run.Missing()
+	missing, err := r.missing()
+	if err != nil {
+		return Summary{}, err
+	}
 	r.Progress.Begin(r.Run.Plan, missing)
 	defer r.Progress.End()
 
@@ -53,6 +56,22 @@ func (r *Runner) Do(ctx context.Context) (Summary, error) {
 		}
 	}
 	return sum, nil
+}
+
+// missing is what has no record yet. Damage in the records is noted: it may not pass unseen.
+func (r *Runner) missing() ([]results.PlannedTrial, error) {
+	trials, damaged, err := r.Run.Trials()
+	if err != nil {
+		return nil, fmt.Errorf("reading the records of %s: %w", r.Run.Dir, err)
+	}
+	exclusions, more, err := r.Run.Exclusions()
+	if err != nil {
+		return nil, fmt.Errorf("reading the exclusions of %s: %w", r.Run.Dir, err)
+	}
+	for _, w := range append(damaged, more...) {
+		r.Progress.Note(w.String())
+	}
+	return results.Missing(r.Run.Plan, trials, exclusions), nil
 }
 
 // visits groups trials that follow each other in the plan and share a deployment: one arm in one round.

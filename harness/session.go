@@ -4,8 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
+	"maps"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"crossroads/harness/deploy/process"
@@ -19,9 +20,8 @@ type Session struct {
 	Executable string // the crossroads program; the others lie beside it
 	Runs       string // directory of runs
 	Resume     string // run directory to complete; "" begins a new one
-	Keep       bool
+	Keep       bool   // processes outlive their round
 	Progress   Progress
-	Tools      map[string]string // versions of rival proxies that take part
 }
 
 // Do prepares the run directory, carries out what is missing of the plan and returns the run with what became of it. The run is
@@ -31,78 +31,80 @@ func (s Session) Do(ctx context.Context) (*results.Run, Summary, error) {
 	if err != nil {
 		return nil, Summary{}, err
 	}
-	run, experiment, err := s.open(binaries)
+	run, err := s.open(ctx, binaries)
 	if err != nil {
 		return nil, Summary{}, err
 	}
 	defer run.Close()
-	if run.Plan.KeptAlive {
-		s.Keep = true
-	}
-	logs := filepath.Join(run.Dir, "logs")
-	if err := os.MkdirAll(logs, 0o755); err != nil {
-		return run, Summary{}, fmt.Errorf("making the directory for logs: %w", err)
-	}
-	deployer, err := process.New(process.Config{Binaries: binaries, Dir: logs})
-	if err != nil {
+	if err := run.Begin(time.Now()); err != nil {
 		return run, Summary{}, err
 	}
-	runner := Runner{Experiment: experiment, Run: run, Deployer: deployer, Executable: s.Executable, Keep: s.Keep, Progress: s.Progress}
-	sum, err := runner.Do(ctx)
+	sum, err := s.carryOut(ctx, run, binaries)
 	if ctx.Err() != nil {
 		err = ctx.Err()
 	}
-	return run, sum, err
+	return run, sum, errors.Join(err, run.End(time.Now(), ending(err)))
 }
 
-// open begins a new run, or opens one to resume and refuses where plan, binaries or machine differ.
-func (s Session) open(binaries map[string]string) (*results.Run, *topologies.Experiment, error) {
-	hashes, err := hashBinaries(binaries)
-	if err != nil {
-		return nil, nil, err
+// ending is what the sittings file says of why a sitting stopped.
+func ending(err error) string {
+	switch {
+	case err == nil:
+		return "finished"
+	case errors.Is(err, context.Canceled):
+		return "interrupted"
 	}
-	environment, err := results.CollectEnvironment(s.Tools)
+	return err.Error()
+}
+
+func (s Session) carryOut(ctx context.Context, run *results.Run, binaries map[string]string) (Summary, error) {
+	deployer, err := process.New(process.Config{Binaries: binaries, Dir: filepath.Join(run.Dir, results.LogsDir)})
 	if err != nil {
-		return nil, nil, err
+		return Summary{}, err
 	}
-	environment.Binaries = hashes
-	environment.Placement = placement(s.Experiment)
-	if s.Resume != "" {
-		return s.reopen(environment)
+	runner := Runner{
+		Experiment: s.Experiment, Run: run, Deployer: deployer, Executable: s.Executable,
+		Keep: run.Plan.KeptAlive, Progress: s.Progress,
+	}
+	return runner.Do(ctx)
+}
+
+// open begins a new run, or opens one to resume and refuses where plan, binaries or machine differ (*results.Mismatch).
+func (s Session) open(ctx context.Context, binaries map[string]string) (*results.Run, error) {
+	environment, err := results.CollectEnvironment(ctx, results.Surroundings{
+		Binaries: slices.Sorted(maps.Values(binaries)), Source: filepath.Dir(s.Executable), Placement: placement(s.Experiment),
+	})
+	if err != nil {
+		return nil, err
 	}
 	plan, err := NewPlan(s.Experiment, time.Now())
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	plan.Binaries, plan.Machine, plan.KeptAlive = hashes, environment.Machine, s.Keep
-	resolved, err := topologies.Marshal(s.Experiment)
-	if err != nil {
-		return nil, nil, err
+	plan.Binaries, plan.Machine, plan.KeptAlive = environment.Binaries, environment.Machine, s.Keep
+	if s.Resume == "" {
+		resolved, err := topologies.Marshal(s.Experiment)
+		if err != nil {
+			return nil, fmt.Errorf("writing the resolved experiment: %w", err)
+		}
+		return results.Create(s.Runs, plan, environment, resolved)
 	}
-	run, err := results.Create(s.Runs, plan, environment, resolved)
-	return run, s.Experiment, err
-}
-
-func (s Session) reopen(now results.Environment) (*results.Run, *topologies.Experiment, error) {
 	run, err := results.Open(s.Resume)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	if err := run.Resumable(now); err != nil {
-		return nil, nil, errors.Join(err, run.Close())
+	plan.KeptAlive = run.Plan.KeptAlive
+	if err := run.Resumable(plan); err != nil {
+		return nil, errors.Join(err, run.Close())
 	}
-	file := filepath.Join(run.Dir, "experiment.yaml")
-	experiment, err := topologies.Load(file)
-	if err != nil {
-		return nil, nil, errors.Join(err, run.Close())
-	}
-	return run, experiment, nil
+	return run, nil
 }
 
 // placement says in words which CPUs went to whom.
 func placement(e *topologies.Experiment) string {
-	if e == nil || len(e.Placement.Driver)+len(e.Placement.Proxies)+len(e.Placement.Workload) == 0 {
+	p := e.Placement
+	if len(p.Driver)+len(p.Proxies)+len(p.Workload) == 0 {
 		return "shared"
 	}
-	return fmt.Sprintf("driver %v, proxies %v, workload %v", e.Placement.Driver, e.Placement.Proxies, e.Placement.Workload)
+	return fmt.Sprintf("driver %v, proxies %v, workload %v", p.Driver, p.Proxies, p.Workload)
 }

@@ -9,6 +9,7 @@ import (
 
 	"crossroads/harness/deploy"
 	"crossroads/proxies/config/strict"
+	"crossroads/results"
 )
 
 // The exit codes.
@@ -41,6 +42,7 @@ func code(err error) int {
 	var known *exit
 	var faults strict.Faults
 	var notReady *deploy.NotReady
+	var mismatch *results.Mismatch
 	switch {
 	case err == nil:
 		return exitOK
@@ -50,6 +52,8 @@ func code(err error) int {
 		return exitInterrupted
 	case errors.As(err, &faults):
 		return exitUsage
+	case errors.As(err, &mismatch):
+		return exitCannotJudge
 	case errors.As(err, &notReady):
 		return exitTarget
 	case strings.HasPrefix(err.Error(), "unknown command"), strings.HasPrefix(err.Error(), "accepts "),

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -62,6 +61,10 @@ func (a *app) reportVerb() *cobra.Command {
 
 // writeReport builds the report of a run directory and prints the matrix, and last the paths.
 func (a *app) writeReport(dir, html string) error {
+	dir, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return &exit{code: exitUsage, err: err, hint: "name a run directory, such as one in results/runs"}
+	}
 	run, err := results.Open(dir)
 	if err != nil {
 		return &exit{code: exitUsage, err: err, hint: "name a run directory, such as one in results/runs"}
@@ -78,7 +81,7 @@ func (a *app) writeReport(dir, html string) error {
 	if err := reports.Write(target, report); err != nil {
 		return err
 	}
-	if err := errors.Join(latest(html, run.Plan.ID), latest(filepath.Dir(run.Dir), filepath.Base(run.Dir))); err != nil {
+	if err := errors.Join(results.MarkLatest(html, run.Plan.ID), results.MarkLatest(filepath.Dir(dir), filepath.Base(dir))); err != nil {
 		return err
 	}
 	paths := map[string]string{
@@ -97,18 +100,4 @@ func (a *app) writeReport(dir, html string) error {
 	}
 	_, err = fmt.Fprintf(a.stdout, "\n%s", b.String())
 	return err
-}
-
-// latest points at the newest; a link is replaced by rename so that it never dangles.
-func latest(dir, id string) error {
-	link := filepath.Join(dir, "latest")
-	fresh := link + ".new"
-	_ = os.Remove(fresh) // left by a killed run, if at all
-	if err := os.Symlink(id, fresh); err != nil {
-		return fmt.Errorf("linking the newest: %w", err)
-	}
-	if err := os.Rename(fresh, link); err != nil {
-		return fmt.Errorf("linking the newest: %w", err)
-	}
-	return nil
 }
