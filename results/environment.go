@@ -14,88 +14,64 @@ import (
 	"path"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// Surroundings says what CollectEnvironment is to look at.
-type Surroundings struct {
-	Binaries  []string            // paths of the programs that take part
-	Tools     map[string][]string // command line that prints a version, by the tool's name: {"nginx": {"nginx", "-v"}}
-	Source    string              // a directory of the git work tree; "" for none
-	Placement string              // shared, or which CPUs went to whom
-	Root      fs.FS               // where proc and sys are; nil: the machine's own
+// gitTimeout bounds one question to git.
+const gitTimeout = 10 * time.Second
+
+// CollectEnvironment describes the machine this process runs on, the tools that take part (their versions by name, as the caller
+// found them) and the commit this program was built from. Placement and binaries are the caller's to add. It fails where the
+// machine cannot be told from another; everything else that cannot be found out is left empty with a warning.
+func CollectEnvironment(tools map[string]string) (Environment, error) {
+	return collect(os.DirFS("/"), tools)
 }
 
-// toolTimeout bounds one question to a tool or to git.
-const toolTimeout = 10 * time.Second
-
-// CollectEnvironment describes the machine and the tools. A binary that cannot be read is an error, because a run must know what it
-// ran; everything else that cannot be found out is left empty with a warning.
-func CollectEnvironment(ctx context.Context, s Surroundings) (Environment, error) {
-	if s.Root == nil {
-		s.Root = os.DirFS("/")
-	}
-	e := Environment{Schema: Schema, OS: runtime.GOOS + "/" + runtime.GOARCH, CPUs: runtime.NumCPU(), Go: runtime.Version(), Placement: s.Placement}
+func collect(root fs.FS, tools map[string]string) (Environment, error) {
+	e := Environment{Schema: Schema, OS: runtime.GOOS + "/" + runtime.GOARCH, CPUs: runtime.NumCPU(), Go: runtime.Version(), Tools: tools}
 	warn := func(format string, args ...any) { e.Warnings = append(e.Warnings, fmt.Sprintf(format, args...)) }
 	var err error
 	if e.Host, err = os.Hostname(); err != nil {
-		warn("the host's name is not known: %v", err)
+		return e, fmt.Errorf("finding the host's name: %w", err)
 	}
-	if e.Kernel = firstLine(s.Root, "proc/sys/kernel/osrelease"); e.Kernel == "" {
+	if e.Kernel = firstLine(root, "proc/sys/kernel/osrelease"); e.Kernel == "" {
 		warn("the kernel's version is not known")
 	}
-	if e.CPU = cpuModel(s.Root); e.CPU == "" {
+	if e.CPU = cpuModel(root); e.CPU == "" {
 		warn("the model of the CPU is not known")
 	}
-	if e.Memory = memory(s.Root); e.Memory == 0 {
+	if e.Memory = memory(root); e.Memory == 0 {
 		warn("the size of the memory is not known")
 	}
-	e.Governor = governors(s.Root)
+	e.Governor = governors(root)
 	if e.Governor != "" && e.Governor != "performance" {
 		warn("the CPU frequency governor is %s: the clock changes with the load; performance is steadier", e.Governor)
 	}
-	for _, name := range slices.Sorted(maps.Keys(s.Tools)) {
-		version, err := toolVersion(ctx, s.Tools[name])
-		if err != nil {
-			warn("the version of %s is not known: %v", name, err)
-			continue
-		}
-		if e.Tools == nil {
-			e.Tools = map[string]string{}
-		}
-		e.Tools[name] = version
-	}
-	for _, path := range s.Binaries {
-		b, err := BinaryHash(path)
-		if err != nil {
-			return e, err
-		}
-		e.Binaries = append(e.Binaries, b)
-	}
-	if s.Source != "" {
-		if e.Commit, e.Dirty, err = commit(ctx, s.Source); err != nil {
-			warn("the git commit is not known: %v", err)
-		}
+	if e.Commit, e.Dirty, err = commit(); err != nil {
+		warn("the git commit is not known: %v", err)
+	} else if e.Dirty {
+		warn("the source has changes that are not committed")
 	}
 	e.Machine = fingerprint(&e)
 	return e, nil
 }
 
-// BinaryHash names a program by its file name and the SHA-256 of its bytes.
-func BinaryHash(path string) (Binary, error) {
+// BinaryHash is the SHA-256 of a file in hexadecimal.
+func BinaryHash(path string) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return Binary{}, fmt.Errorf("hashing a binary: %w", err)
+		return "", fmt.Errorf("hashing a binary: %w", err)
 	}
 	defer f.Close()
 	h := sha256.New()
 	if _, err := io.Copy(h, f); err != nil {
-		return Binary{}, fmt.Errorf("hashing %s: %w", path, err)
+		return "", fmt.Errorf("hashing %s: %w", path, err)
 	}
-	return Binary{Name: filepath.Base(path), SHA256: hex.EncodeToString(h.Sum(nil))}, nil
+	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
 // fingerprint tells machines apart: numbers taken on two of them are not compared without a word. A new kernel or another amount
@@ -158,29 +134,35 @@ func governors(root fs.FS) string {
 	return strings.Join(slices.Sorted(maps.Keys(seen)), ", ")
 }
 
-func toolVersion(ctx context.Context, command []string) (string, error) {
-	if len(command) == 0 {
-		return "", fmt.Errorf("no command given")
+// commit is what this program was built from: as the go command stamped it, else as git says of the tree the program lies in.
+func commit() (hash string, dirty bool, err error) {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			switch s.Key {
+			case "vcs.revision":
+				hash = s.Value
+			case "vcs.modified":
+				dirty = s.Value == "true"
+			}
+		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, toolTimeout)
-	defer cancel()
-	// Both streams, because some tools, nginx among them, print their version on stderr.
-	out, err := exec.CommandContext(ctx, command[0], command[1:]...).CombinedOutput()
+	if hash != "" {
+		return hash, dirty, nil
+	}
+	program, err := os.Executable()
 	if err != nil {
-		return "", err
+		return "", false, err
 	}
-	line, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
-	return strings.TrimSpace(line), nil
+	return gitCommit(filepath.Dir(program))
 }
 
-// commit asks git for the commit of a work tree and whether anything in it differs from that commit.
-func commit(ctx context.Context, dir string) (hash string, dirty bool, err error) {
+func gitCommit(dir string) (hash string, dirty bool, err error) {
 	git := func(args ...string) (string, error) {
-		ctx, cancel := context.WithTimeout(ctx, toolTimeout)
+		ctx, cancel := context.WithTimeout(context.Background(), gitTimeout)
 		defer cancel()
 		out, err := exec.CommandContext(ctx, "git", append([]string{"-C", dir}, args...)...).Output()
 		if err != nil {
-			return "", fmt.Errorf("git %s: %w", args[0], err)
+			return "", fmt.Errorf("git %s in %s: %w", args[0], dir, err)
 		}
 		return strings.TrimSpace(string(out)), nil
 	}

@@ -33,6 +33,19 @@ func Missing(plan Plan, trials []Trial, exclusions []Exclusion) []PlannedTrial {
 	return missing
 }
 
+// Missing reads the records and returns what is left to run; see the function Missing.
+func (r *Run) Missing() ([]PlannedTrial, error) {
+	trials, _, err := r.Trials()
+	if err != nil {
+		return nil, err
+	}
+	exclusions, _, err := r.Exclusions()
+	if err != nil {
+		return nil, err
+	}
+	return Missing(r.Plan, trials, exclusions), nil
+}
+
 // Mismatch says why a run cannot be resumed: what is there now is not what it began with.
 type Mismatch struct {
 	Run         string
@@ -43,18 +56,20 @@ func (e *Mismatch) Error() string {
 	return fmt.Sprintf("run %s cannot be resumed: %s", e.Run, strings.Join(e.Differences, "; "))
 }
 
-// Resumable holds a plan made now, from the same file, against the run's own. Experiment, trials, binaries and machine must be the
-// same; ID and time of making may differ. The error is a *Mismatch that names each difference.
-func (r *Run) Resumable(now Plan) error {
-	var d []string
+// Resumable holds binaries and machine as they are now against those the run began with. The error is a *Mismatch that names each
+// difference.
+func (r *Run) Resumable(now Environment) error {
+	return r.mismatch(append(machineDifference(r.Plan.Machine, now.Machine), binaryDifferences(r.Plan.Binaries, now.Binaries)...))
+}
+
+// SamePlan holds a plan made now, from a file that the user named, against the run's own: experiment, trials, binaries and machine
+// must be the same; ID and time of making may differ. The error is a *Mismatch that names each difference.
+func (r *Run) SamePlan(now Plan) error {
 	was := r.Plan
+	var d []string
 	if was.Experiment != now.Experiment {
 		d = append(d, fmt.Sprintf("the experiment changed (hash %.12s, now %.12s)", was.Experiment, now.Experiment))
 	}
-	if was.Machine != now.Machine {
-		d = append(d, fmt.Sprintf("it began on another machine (fingerprint %s, this one is %s)", was.Machine, now.Machine))
-	}
-	d = append(d, binaryDifferences(was.Binaries, now.Binaries)...)
 	if was.Seed != now.Seed {
 		d = append(d, fmt.Sprintf("the seed was %d, now %d", was.Seed, now.Seed))
 	}
@@ -64,10 +79,22 @@ func (r *Run) Resumable(now Plan) error {
 	if !slices.Equal(was.Trials, now.Trials) {
 		d = append(d, trialDifference(was.Trials, now.Trials))
 	}
-	if d != nil {
-		return &Mismatch{Run: was.ID, Differences: d}
+	d = append(d, machineDifference(was.Machine, now.Machine)...)
+	return r.mismatch(append(d, binaryDifferences(was.Binaries, now.Binaries)...))
+}
+
+func (r *Run) mismatch(differences []string) error {
+	if len(differences) == 0 {
+		return nil
 	}
-	return nil
+	return &Mismatch{Run: r.Plan.ID, Differences: differences}
+}
+
+func machineDifference(was, now string) []string {
+	if was == now {
+		return nil
+	}
+	return []string{fmt.Sprintf("it began on another machine (fingerprint %s, this one is %s)", was, now)}
 }
 
 func binaryDifferences(was, now []Binary) []string {

@@ -24,11 +24,11 @@ func TestMissing(t *testing.T) {
 	require.Equal(t, "r1-gateway-1000-c8 r2-direct-1000-c8", names([]Trial{failed}, []Exclusion{{Round: 2, Arm: "gateway"}}))
 }
 
-func TestResumable(t *testing.T) {
+func TestSamePlan(t *testing.T) {
 	r := create(t)
 	same := r.Plan
 	same.ID, same.Created = "small-2", began.Add(time.Hour)
-	require.NoError(t, r.Resumable(same))
+	require.NoError(t, r.SamePlan(same))
 
 	for name, c := range map[string]struct {
 		change func(*Plan)
@@ -47,13 +47,27 @@ func TestResumable(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			now := same
 			c.change(&now)
-			err := r.Resumable(now)
+			err := r.SamePlan(now)
 			var m *Mismatch
 			require.ErrorAs(t, err, &m)
 			require.Len(t, m.Differences, 1)
 			require.ErrorContains(t, err, c.want)
 		})
 	}
+}
+
+func TestResumable(t *testing.T) {
+	r := create(t)
+	now := Environment{Machine: r.Plan.Machine, Binaries: r.Plan.Binaries}
+	require.NoError(t, r.Resumable(now))
+	now.Machine, now.Binaries = "m2", nil
+	var m *Mismatch
+	require.ErrorAs(t, r.Resumable(now), &m)
+	require.Equal(t, []string{
+		"it began on another machine (fingerprint m1, this one is m2)",
+		"the binary gateway took part and is not here",
+		"the binary workload took part and is not here",
+	}, m.Differences)
 }
 
 func TestSittingsAndGaps(t *testing.T) {
@@ -98,7 +112,7 @@ func TestKilledWriter(t *testing.T) {
 	}
 	root := t.TempDir()
 	p := smallPlan()
-	for i := 5; i <= 400; i++ {
+	for i := 5; i <= 150; i++ {
 		next := p.Trials[i%4]
 		next.ID, next.Order = strings.Repeat("x", i%90)+string(rune('0'+i%10))+time.Duration(i).String(), i
 		p.Trials = append(p.Trials, next)
@@ -147,7 +161,9 @@ func TestKilledWriter(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, warnings)
 	require.Len(t, trials, len(p.Trials))
-	require.Empty(t, Missing(r.Plan, trials, nil))
+	missing, err := r.Missing()
+	require.NoError(t, err)
+	require.Empty(t, missing)
 }
 
 // appendAll is the process that is killed.
