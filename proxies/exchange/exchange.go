@@ -7,6 +7,7 @@ package exchange
 import (
 	"net/netip"
 	"time"
+	"unsafe"
 
 	"github.com/valyala/fasthttp"
 
@@ -41,6 +42,8 @@ type Exchange struct {
 	Close    bool          // the downstream connection ends after this response
 	Ledger   Ledger        // nanoseconds by stage, when sampled
 	Pin      any           // the configuration snapshot in force: what Serve chose, Finish finds again
+	Limit    Limit         // the strictest rate limit that was checked
+	id       [MaxID]byte   // what ID is a view of
 	passed   int           // stages whose Inward ran
 	retain   func()        // gives the upstream connection back; run once, by Release
 	parent   *Exchange     // of a part of an aggregation
@@ -59,6 +62,15 @@ type Peer struct {
 type Consumer struct {
 	Name   string
 	Groups []string
+}
+
+// Limit is what a rate limit said about an exchange; the zero value says that none was asked.
+type Limit struct {
+	Policy    string        // name of the policy
+	Remaining int64         // requests that would pass now
+	Reset     time.Duration // until the whole quota is there again
+	Retry     time.Duration // where denied: until one request would pass
+	Denied    bool
 }
 
 // Trace is the W3C trace context of the exchange (https://www.w3.org/TR/trace-context/).
@@ -86,6 +98,15 @@ func (x *Exchange) Child() *Exchange {
 		Peer: x.Peer, Consumer: x.Consumer, Route: x.Route, ID: x.ID, Trace: x.Trace,
 		Start: x.Start, Deadline: x.Deadline, Pin: x.Pin, parent: x,
 	}
+}
+
+// MaxID is the longest request ID, in bytes.
+const MaxID = 128
+
+// SetID copies id, cut at MaxID, into the exchange and makes ID a view of it, so that an ID costs no allocation.
+func (x *Exchange) SetID(id []byte) {
+	n := copy(x.id[:], id)
+	x.ID = unsafe.String(&x.id[0], n)
 }
 
 // Retain registers how the upstream's side is given back once the response body was sent or abandoned. Its argument is kept

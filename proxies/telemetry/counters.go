@@ -1,0 +1,73 @@
+package telemetry
+
+import (
+	"maps"
+	"sync"
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// labels are the values of up to three labels; those a metric does not have are empty.
+type labels [3]string
+
+// maxSeries bounds what one metric may hold; what comes after is counted as "other".
+const maxSeries = 4096
+
+// counters finds the counters of a vector without hashing its labels by name: a request costs one read of a map that is copied
+// when a new series appears, and no allocation.
+type counters struct {
+	vec   *prometheus.CounterVec
+	known atomic.Pointer[map[labels]prometheus.Counter]
+	mu    sync.Mutex
+	width int
+}
+
+func newCounters(vec *prometheus.CounterVec) *counters {
+	c := &counters{vec: vec}
+	c.known.Store(&map[labels]prometheus.Counter{})
+	c.width = labelCount(vec)
+	return c
+}
+
+// labelCount finds how many labels a vector has: the number that it accepts.
+func labelCount(vec *prometheus.CounterVec) int {
+	values := []string{}
+	for range len(labels{}) {
+		values = append(values, "other")
+		if _, err := vec.GetMetricWithLabelValues(values...); err == nil {
+			vec.DeleteLabelValues(values...)
+			break
+		}
+	}
+	return len(values)
+}
+
+func (c *counters) of(l labels) prometheus.Counter {
+	if counter, ok := (*c.known.Load())[l]; ok {
+		return counter
+	}
+	return c.add(l)
+}
+
+func (c *counters) add(l labels) prometheus.Counter {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	known := *c.known.Load()
+	if counter, ok := known[l]; ok {
+		return counter
+	}
+	if len(known) >= maxSeries {
+		l = labels{"other", "other", "other"}
+		if counter, ok := known[l]; ok {
+			return counter
+		}
+	}
+	for i := range l {
+		l[i] = string(append([]byte(nil), l[i]...)) // the caller's string may be a view of a request
+	}
+	more := maps.Clone(known)
+	more[l] = c.vec.WithLabelValues(l[:c.width]...)
+	c.known.Store(&more)
+	return more[l]
+}

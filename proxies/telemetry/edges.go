@@ -1,0 +1,153 @@
+package telemetry
+
+import (
+	"maps"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"crossroads/proxies/exchange"
+)
+
+// Edges are the golden metrics of a sidecar: by direction and by who called whom.
+type Edges struct {
+	total    *prometheus.CounterVec
+	duration *prometheus.HistogramVec
+	overhead *prometheus.HistogramVec
+	known    atomic.Pointer[map[edgeKey]*EdgeMetrics]
+	mu       sync.Mutex
+}
+
+type edgeKey struct{ direction, source, destination string }
+
+// maxEdges bounds the table of edges: a mesh of one service calling more services than this is counted as "other".
+const maxEdges = 1024
+
+// NewEdges registers requests_total{direction,source,destination,code,classification} and its durations.
+func (m *Metrics) NewEdges() *Edges {
+	e := &Edges{
+		total:    m.counter("requests_total", "Requests answered, by edge.", "direction", "source", "destination", "code", "classification"),
+		duration: m.histogram("request_duration_seconds", "Head read to last byte sent.", "direction", "source", "destination"),
+		overhead: m.histogram("overhead_seconds", "Time in the sidecar alone: without waiting for upstreams.", "direction"),
+	}
+	e.known.Store(&map[edgeKey]*EdgeMetrics{})
+	return e
+}
+
+// Edge returns the metrics of one edge. source and destination are verified identities and configured services, never input.
+func (e *Edges) Edge(direction, source, destination string) *EdgeMetrics {
+	key := edgeKey{direction, source, destination}
+	if m, ok := (*e.known.Load())[key]; ok {
+		return m
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	known := *e.known.Load()
+	if len(known) >= maxEdges {
+		key.source, key.destination = "other", "other"
+	}
+	if m, ok := known[key]; ok {
+		return m
+	}
+	m := &EdgeMetrics{edges: e, key: key,
+		duration: e.duration.WithLabelValues(key.direction, key.source, key.destination),
+		overhead: e.overhead.WithLabelValues(key.direction)}
+	m.codes.Store(&map[outcome]prometheus.Counter{})
+	more := maps.Clone(known)
+	more[key] = m
+	e.known.Store(&more)
+	return m
+}
+
+// EdgeMetrics are the metrics of one edge in one direction.
+type EdgeMetrics struct {
+	edges    *Edges
+	key      edgeKey
+	duration prometheus.Observer
+	overhead prometheus.Observer
+	codes    atomic.Pointer[map[outcome]prometheus.Counter]
+	mu       sync.Mutex
+}
+
+type outcome struct {
+	code  uint16
+	class string
+}
+
+// Classify tells errors made here from errors passed on: success, failure (the callee answered 5xx, or its answer was cut) or
+// mesh_error (this proxy answered itself).
+func Classify(x *exchange.Exchange, end exchange.End) string {
+	switch {
+	case x.Fault != nil:
+		return "mesh_error"
+	case x.Response.StatusCode() >= 500 || end == exchange.UpstreamCut || end == exchange.DeadlineExceeded:
+		return "failure"
+	}
+	return "success"
+}
+
+// Observe counts one finished request.
+func (m *EdgeMetrics) Observe(x *exchange.Exchange, end exchange.End, took time.Duration) {
+	key := outcome{codeOf(x.Response.StatusCode()), Classify(x, end)}
+	counter, ok := (*m.codes.Load())[key]
+	if !ok {
+		counter = m.add(key)
+	}
+	counter.Inc()
+	m.duration.Observe(took.Seconds())
+	m.overhead.Observe(max(0, took-x.Upstream).Seconds())
+}
+
+func (m *EdgeMetrics) add(key outcome) prometheus.Counter {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	known := *m.codes.Load()
+	if counter, ok := known[key]; ok {
+		return counter
+	}
+	more := maps.Clone(known)
+	more[key] = m.edges.total.WithLabelValues(m.key.direction, m.key.source, m.key.destination, codeText(key.code), key.class)
+	m.codes.Store(&more)
+	return more[key]
+}
+
+// Mesh are what a sidecar shows of its identity and of the configuration that discovery gave it.
+type Mesh struct {
+	Expiry           func() time.Time // of the SVID; zero: none
+	Rotations        func() uint64
+	RotationFailures func() uint64
+	Version          func() uint64    // of the discovered configuration; 0: none yet
+	Received         func() time.Time // when it came
+	Now              func() time.Time
+}
+
+// Mesh exports svid_expiry_seconds, svid_rotations_total, config_version and config_age_seconds; parts that are nil are absent.
+func (m *Metrics) Mesh(s Mesh) {
+	gauge := func(name, help string, value func() float64) {
+		m.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: m.prefix + name, Help: help}, value))
+	}
+	counter := func(name, help string, value func() uint64) {
+		m.Registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: m.prefix + name, Help: help},
+			func() float64 { return float64(value()) }))
+	}
+	if s.Expiry != nil {
+		gauge("svid_expiry_seconds", "Seconds until the SVID expires.", func() float64 { return s.Expiry().Sub(s.Now()).Seconds() })
+	}
+	if s.Rotations != nil {
+		counter("svid_rotations_total", "SVIDs obtained.", s.Rotations)
+	}
+	if s.RotationFailures != nil {
+		counter("svid_rotation_failures_total", "Attempts to obtain an SVID that failed.", s.RotationFailures)
+	}
+	if s.Version != nil {
+		gauge("config_version", "Version of the discovered configuration in force.", func() float64 { return float64(s.Version()) })
+		gauge("config_age_seconds", "Seconds since the configuration in force came.", func() float64 {
+			if at := s.Received(); !at.IsZero() {
+				return s.Now().Sub(at).Seconds()
+			}
+			return -1
+		})
+	}
+}
