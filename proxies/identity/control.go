@@ -55,6 +55,9 @@ func NewControlSource(ctx context.Context, c config.Identity, o Options) (*Sourc
 	if c.Control == nil {
 		return nil, errors.New("the identity names no control plane")
 	}
+	if strings.HasPrefix(c.Control.Bootstrap, "unix:") {
+		return nil, fmt.Errorf("%s: a control plane is reached by host:port", c.Control.Bootstrap)
+	}
 	o = o.filled()
 	return newSource(id, &controlProvider{renewal: renewal{o}, id: id, address: *c.Control}, o).start(ctx, 0), nil
 }

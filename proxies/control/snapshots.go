@@ -1,0 +1,65 @@
+package control
+
+import (
+	"crypto/x509"
+	"net/http"
+	"time"
+
+	"crossroads/proxies/discovery"
+)
+
+const (
+	defaultHeartbeat = discovery.Heartbeat
+	writeTimeout     = 10 * time.Second // of one message to one subscriber
+)
+
+func (k *Control) snapshotHandler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+discovery.Path, k.stream)
+	return mux
+}
+
+// stream sends the newest snapshot, and each one that follows, until the client goes, its SVID ends or the control plane stops. The
+// client then comes again, with a fresh SVID.
+func (k *Control) stream(w http.ResponseWriter, r *http.Request) {
+	heartbeat, err := discovery.Encode(discovery.Message{Format: discovery.Format})
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	k.metrics.subscribers.Inc()
+	defer k.metrics.subscribers.Dec()
+	out := http.NewResponseController(w)
+	send := func(line []byte) bool {
+		out.SetWriteDeadline(time.Now().Add(writeTimeout)) // a connection without deadlines would fail in Write too
+		_, err := w.Write(line)
+		return err == nil && out.Flush() == nil
+	}
+	expired := time.NewTimer(r.TLS.PeerCertificates[0].NotAfter.Sub(k.options.Now()))
+	defer expired.Stop()
+	silence := time.NewTicker(k.options.Heartbeat)
+	defer silence.Stop()
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	newest, changed := k.catalog.current()
+	for line := newest.line; send(line); {
+		silence.Reset(k.options.Heartbeat)
+		select {
+		case <-changed:
+			// A change of the roots may have taken this peer's away.
+			if k.source.Verify(*r.TLS, x509.ExtKeyUsageClientAuth) != nil {
+				return
+			}
+			newest, changed = k.catalog.current()
+			line = newest.line
+			k.metrics.snapshotsSent.Inc()
+		case <-silence.C:
+			line = heartbeat
+		case <-expired.C:
+			return
+		case <-k.stopStreams:
+			return
+		case <-r.Context().Done():
+			return
+		}
+	}
+}
