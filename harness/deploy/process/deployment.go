@@ -18,6 +18,7 @@ type deployment struct {
 	deployer *Deployer
 	layout   *layout
 	sup      *supervision
+	owned    chan error    // yields once the private directory was made, or could not be
 	over     chan struct{} // closed when the supervisor's events ended
 	exits    chan deploy.Exit
 
@@ -41,7 +42,7 @@ type running struct {
 }
 
 func newDeployment(d *Deployer, l *layout) *deployment {
-	r := &deployment{deployer: d, layout: l, over: make(chan struct{}), nodes: map[string]*running{}, exits: make(chan deploy.Exit, len(l.nodes))}
+	r := &deployment{deployer: d, layout: l, owned: make(chan error, 1), over: make(chan struct{}), nodes: map[string]*running{}, exits: make(chan deploy.Exit, len(l.nodes))}
 	for _, n := range l.nodes {
 		r.nodes[n.ID] = &running{node: n, begun: make(chan struct{}), ended: make(chan struct{})}
 	}
@@ -56,17 +57,20 @@ func (r *deployment) bringUp(ctx context.Context) error {
 	timeout := fmt.Errorf("nothing better within %v", r.deployer.config.ReadyTimeout)
 	ctx, cancel := context.WithTimeoutCause(ctx, r.deployer.config.ReadyTimeout, timeout)
 	defer cancel()
-	programs, err := r.deployer.render(r.layout)
-	if err != nil {
-		return err
-	}
 	sup, err := startSupervisor([]string{r.deployer.config.Binaries["crossroads"], "supervise"}, r.mark(), r.layout.logs)
 	if err != nil {
 		return err
 	}
 	r.sup = sup
 	go r.listen()
-	if err := sup.send(command{Do: doAdopt, Private: r.layout.private}); err != nil {
+	if err := sup.send(command{Do: doOwn, Private: r.layout.private}); err != nil {
+		return err
+	}
+	if err := <-r.owned; err != nil {
+		return fmt.Errorf("making the private directory: %w", err)
+	}
+	programs, err := r.deployer.render(r.layout)
+	if err != nil {
 		return err
 	}
 	for _, wave := range r.layout.waves() {
@@ -155,6 +159,7 @@ func (r *deployment) listen() {
 	for e := range r.sup.events {
 		r.handle(e)
 	}
+	r.own(errors.New("the supervisor ended"))
 	r.mu.Lock()
 	unasked := !r.down
 	r.mu.Unlock()
@@ -170,6 +175,12 @@ func (r *deployment) handle(e event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	p, known := r.nodes[e.ID]
+	switch {
+	case e.Event == eventOwned:
+		r.own(nil)
+	case e.Event == eventRefused && e.ID == "":
+		r.own(errors.New(e.Reason))
+	}
 	if !known {
 		return
 	}
@@ -183,6 +194,14 @@ func (r *deployment) handle(e event) {
 		close(p.ended)
 	case eventExited:
 		r.exited(p, e.Reason)
+	}
+}
+
+// own tells bringUp, which asks once, what became of the private directory.
+func (r *deployment) own(err error) {
+	select {
+	case r.owned <- err:
+	default:
 	}
 }
 

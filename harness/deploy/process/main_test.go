@@ -22,18 +22,19 @@ import (
 )
 
 // The test binary plays every program of a deployment: by its first argument the supervisor, the harness that is killed and the
-// daemon, otherwise by the name under which it was linked (see programs).
+// daemon, otherwise by the name under which it was linked (see programs). They end by syscall.Exit: os.Exit sleeps a second under the
+// race detector.
 func TestMain(m *testing.M) {
 	name := filepath.Base(os.Args[0])
 	switch {
 	case len(os.Args) > 1 && os.Args[1] == "supervise":
-		os.Exit(process.Supervise(os.Stdin, os.Stdout))
+		syscall.Exit(process.Supervise(os.Stdin, os.Stdout))
 	case len(os.Args) > 2 && os.Args[1] == "harness":
-		os.Exit(harness(os.Args[2]))
+		syscall.Exit(harness(os.Args[2]))
 	case len(os.Args) > 1 && os.Args[1] == "daemon":
-		os.Exit(daemonize(os.Args[2:]))
+		syscall.Exit(daemonize(os.Args[2:]))
 	case strings.HasPrefix(name, "fake-"):
-		os.Exit(fake(strings.TrimPrefix(name, "fake-"), os.Args[2:]))
+		syscall.Exit(fake(strings.TrimPrefix(name, "fake-"), os.Args[2:]))
 	}
 	os.Exit(m.Run())
 }

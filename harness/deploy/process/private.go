@@ -22,19 +22,15 @@ const markName = "CROSSROADS_DEPLOYMENT"
 
 const privatePrefix = "crossroads-"
 
-// newPrivate makes the private directory of a deployment, for keys and tokens. Its name says whose it is (PID namespace, PID and
-// start time of the harness), so that it never stands without an owner, not even between two system calls.
-func newPrivate(temp string) (string, error) {
+// namePrivate names the private directory of a deployment, for keys and tokens. The name says whose it is (PID namespace, PID and
+// start time of the harness), so that it can be told from others' if nobody was left to remove it.
+func namePrivate(temp string) (string, error) {
 	var random [6]byte
 	if _, err := rand.Read(random[:]); err != nil {
 		return "", fmt.Errorf("naming the private directory: %w", err)
 	}
 	name := fmt.Sprintf("%s%s-%d-%d-%s", privatePrefix, pidNamespace(), os.Getpid(), startTime(os.Getpid()), hex.EncodeToString(random[:]))
-	dir := filepath.Join(temp, name)
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		return "", fmt.Errorf("making the private directory: %w", err)
-	}
-	return dir, nil
+	return filepath.Join(temp, name), nil
 }
 
 // pidNamespace is the number of our PID namespace: a directory may be shared with a container whose PIDs mean other processes.

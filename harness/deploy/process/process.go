@@ -99,13 +99,13 @@ func (d *Deployer) deploy(ctx context.Context, arm *topologies.Arm) (*deployment
 	if err != nil {
 		return nil, err
 	}
-	private, err := newPrivate(d.config.Temp)
+	private, err := namePrivate(d.config.Temp)
 	if err != nil {
 		return nil, err
 	}
 	l, err := newLayout(arm, d.ports, private, logs)
 	if err != nil {
-		return nil, errors.Join(err, os.RemoveAll(private))
+		return nil, err
 	}
 	r := newDeployment(d, l)
 	if err := r.bringUp(ctx); err != nil {

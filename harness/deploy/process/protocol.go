@@ -9,7 +9,7 @@ import (
 
 // The verbs of a command: what the harness asks of the supervisor.
 const (
-	doAdopt  = "adopt"  // the private directory is the supervisor's to remove
+	doOwn    = "own"    // make the private directory, and remove it at the end
 	doStart  = "start"  // start a process
 	doSignal = "signal" // send a signal to a process that was started
 	doStop   = "stop"   // end everything, politely for as long as Grace, then by force
@@ -17,8 +17,9 @@ const (
 
 // The names of an event: what the supervisor reports.
 const (
+	eventOwned   = "owned"
 	eventStarted = "started"
-	eventRefused = "refused" // could not be started, or has no such process
+	eventRefused = "refused" // could not be owned or started
 	eventExited  = "exited"
 	eventStopped = "stopped" // nothing is left; the supervisor ends
 )
@@ -26,7 +27,7 @@ const (
 // command is one line on the supervisor's stdin.
 type command struct {
 	Do      string   `json:"do"`
-	Private string   `json:"private,omitempty"` // adopt: directory
+	Private string   `json:"private,omitempty"` // own: the directory
 	ID      string   `json:"id,omitempty"`
 	Path    string   `json:"path,omitempty"`
 	Args    []string `json:"args,omitempty"`
