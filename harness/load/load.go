@@ -27,7 +27,7 @@ type Sample struct {
 	Seq      int
 	Due      time.Duration // when it should have been sent
 	Ready    time.Duration // when the generator took it up
-	Sent     time.Duration // when it was written to a free connection; Ready where it never was
+	Sent     time.Duration // when it was written to a free connection; Done where it never was
 	Done     time.Duration // when the last byte of the response was read, or the request was given up
 	Waited   bool          // every connection was busy when it was taken up
 	Declared bool          // the application was told to fail this one, and says so
