@@ -3,6 +3,7 @@ package process
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 
 	"crossroads/harness/deploy"
 	"crossroads/topologies"
@@ -40,21 +41,15 @@ type layout struct {
 	logs      string   // logs and rendered files
 }
 
-// purposes of the ports of each kind of process.
-var purposes = map[string][]string{
-	deploy.KindControl:  {portBootstrap, portSnapshots, portAdmin},
-	deploy.KindWorkload: {portHTTP},
-	deploy.KindSidecar:  {portInbound, portIngress, portOutbound, portAdmin},
-	deploy.KindGateway:  {portHTTP, portAdmin},
-}
-
 // newLayout decides the address of every process of the arm.
 func newLayout(arm *topologies.Arm, p *ports, private, logs string) (*layout, error) {
 	l := &layout{arm: arm, workloads: map[string][]*node{}, sidecars: map[string][]*node{}, private: private, logs: logs}
-	count := 0
 	for _, n := range arm.Processes() {
 		l.add(&node{Node: n, ports: map[string]string{}, log: filepath.Join(logs, n.ID+".log"), config: filepath.Join(logs, n.ID+".yaml")})
-		count += len(purposes[n.Kind])
+	}
+	count := 0
+	for _, n := range l.nodes {
+		count += len(l.purposes(n))
 	}
 	addresses, err := p.take(count)
 	if err != nil {
@@ -62,11 +57,34 @@ func newLayout(arm *topologies.Arm, p *ports, private, logs string) (*layout, er
 	}
 	l.addresses = addresses
 	for _, n := range l.nodes {
-		for _, purpose := range purposes[n.Kind] {
+		for _, purpose := range l.purposes(n) {
 			n.ports[purpose], addresses = addresses[0], addresses[1:]
 		}
 	}
 	return l, nil
+}
+
+// purposes are the ports that a node opens.
+func (l *layout) purposes(n *node) []string {
+	switch n.Kind {
+	case deploy.KindControl:
+		return []string{portBootstrap, portSnapshots, portAdmin}
+	case deploy.KindWorkload:
+		return []string{portHTTP}
+	case deploy.KindGateway:
+		return []string{portHTTP, portAdmin}
+	}
+	ports := []string{portAdmin}
+	if l.arm.Inbound(n.Service) {
+		ports = append(ports, portInbound)
+	}
+	if l.ingress(n.Service) {
+		ports = append(ports, portIngress)
+	}
+	if l.arm.Outbound(n.Service) {
+		ports = append(ports, portOutbound)
+	}
+	return ports
 }
 
 func (l *layout) add(n *node) {
@@ -83,38 +101,32 @@ func (l *layout) add(n *node) {
 	}
 }
 
-// clients and servers say on which sides of a call sidecars stand.
-func (l *layout) clients() bool { return l.sidecarsAre("client") }
-func (l *layout) servers() bool { return l.sidecarsAre("server") }
-
-func (l *layout) sidecarsAre(side string) bool {
-	m := l.arm.Topology.Mesh
-	return m != nil && (m.Sidecars == side || m.Sidecars == "both")
-}
-
-// mtls is what inbound sidecars demand; off without them, for then there is nobody to prove an identity to.
+// mtls is what a sidecar is told; off without inbound sidecars, for then there is nobody to prove an identity to.
 func (l *layout) mtls() string {
-	if !l.servers() {
-		return "off"
+	if !l.arm.Inbound(l.entry()) {
+		return topologies.MTLSOff
 	}
 	return l.arm.Topology.Mesh.MTLS
 }
 
-func (l *layout) encrypted() bool { return l.mtls() != "off" }
+func (l *layout) encrypted() bool { return l.mtls() != topologies.MTLSOff }
 
 func (l *layout) entry() string { return l.arm.Experiment.Application.Entry }
 
 // ingress says whether a service's sidecars open their plaintext port: where the driver enters, and for callers without a sidecar.
 func (l *layout) ingress(service string) bool {
-	if !l.servers() {
+	if !l.arm.Inbound(service) {
 		return false
 	}
-	return !l.clients() || service == l.entry() && len(l.gateways) == 0
+	if service == l.entry() {
+		return len(l.gateways) == 0
+	}
+	return l.arm.Topology.Mesh.Sidecars == topologies.SidecarsServer
 }
 
 // plain lists the addresses of a service for a caller without proxy or SVID.
 func (l *layout) plain(service string) []string {
-	if l.servers() {
+	if l.arm.Inbound(service) {
 		return addressesOf(l.sidecars[service], portIngress)
 	}
 	return addressesOf(l.workloads[service], portHTTP)
@@ -122,7 +134,7 @@ func (l *layout) plain(service string) []string {
 
 // meshed lists the addresses of a service for a sidecar or a gateway: the inbound sidecars, or the application without them.
 func (l *layout) meshed(service string) []string {
-	if l.servers() {
+	if l.arm.Inbound(service) {
 		return addressesOf(l.sidecars[service], portInbound)
 	}
 	return addressesOf(l.workloads[service], portHTTP)
@@ -136,13 +148,27 @@ func addressesOf(nodes []*node, purpose string) []string {
 	return addresses
 }
 
-// peers maps every service to the base addresses at which one workload calls it.
+// callees lists the services that a service calls, each once.
+func (l *layout) callees(service string) []string {
+	var called []string
+	for _, step := range l.arm.Experiment.Application.Services.At(service).Script {
+		for _, call := range step.Calls {
+			if !slices.Contains(called, call.Call) {
+				called = append(called, call.Call)
+			}
+		}
+	}
+	return called
+}
+
+// peers maps every service that a workload calls to its base addresses: the one outbound sidecar beside the caller, or every
+// replica of the callee.
 func (l *layout) peers(caller *node) map[string][]string {
 	peers := map[string][]string{}
-	for service := range l.arm.Experiment.Application.Services.All() {
+	for _, service := range l.callees(caller.Service) {
 		addresses := l.plain(service)
-		if l.clients() {
-			addresses = []string{l.beside(caller, portOutbound)}
+		if s := l.beside(l.sidecars, caller); s != nil && l.arm.Outbound(caller.Service) {
+			addresses = []string{s.ports[portOutbound]}
 		}
 		for _, address := range addresses {
 			peers[service] = append(peers[service], "http://"+address)
@@ -151,24 +177,14 @@ func (l *layout) peers(caller *node) map[string][]string {
 	return peers
 }
 
-// beside is a port of the sidecar of a workload; "" where there is none (a service that calls nobody needs no client sidecar).
-func (l *layout) beside(workload *node, purpose string) string {
-	for _, s := range l.sidecars[workload.Service] {
-		if s.Replica == workload.Replica {
-			return s.ports[purpose]
+// beside finds the process of another kind that stands beside a node: same service, same replica. nil where there is none.
+func (l *layout) beside(among map[string][]*node, n *node) *node {
+	for _, other := range among[n.Service] {
+		if other.Replica == n.Replica {
+			return other
 		}
 	}
-	return ""
-}
-
-// app is the address of the workload beside a sidecar.
-func (l *layout) app(sidecar *node) string {
-	for _, w := range l.workloads[sidecar.Service] {
-		if w.Replica == sidecar.Replica {
-			return w.ports[portHTTP]
-		}
-	}
-	return ""
+	return nil
 }
 
 // entries is where the driver comes in.

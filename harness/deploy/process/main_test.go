@@ -143,7 +143,9 @@ func fakeServers(kind, file, listen string) int {
 		if s.Inbound.Ingress != "" {
 			servers[s.Inbound.Ingress] = forwardTo(s.Inbound.App)
 		}
-		servers[s.Outbound.Listen] = answer
+		if s.Outbound != nil {
+			servers[s.Outbound.Listen] = answer
+		}
 	case "gateway":
 		g := decode(file, &config.Gateway{})
 		servers[g.Admin.Address] = answer

@@ -197,18 +197,20 @@ func (l *layout) sidecar(n *node) config.Sidecar {
 		Version: 1, Service: n.Service, Admin: config.Admin{Address: n.ports[portAdmin]},
 		Identity: l.identity(serviceID + n.Service), MTLS: l.mtls(), Drain: config.Drain{Grace: units.Duration(drainGrace)},
 	}
-	if l.servers() {
-		s.Inbound = &config.Inbound{Listen: n.ports[portInbound], App: l.app(n)}
+	if l.arm.Inbound(n.Service) {
+		s.Inbound = &config.Inbound{Listen: n.ports[portInbound], App: l.beside(l.workloads, n).ports[portHTTP]}
 		if l.ingress(n.Service) {
 			s.Inbound.Ingress = n.ports[portIngress]
 		}
 	}
-	if l.clients() {
+	if l.arm.Outbound(n.Service) {
 		s.Outbound = l.outbound(n)
 	}
 	return s
 }
 
+// outbound is how a sidecar calls others: endpoints from the control plane, or written down where there is none, which is without
+// mutual TLS only.
 func (l *layout) outbound(n *node) *config.Outbound {
 	m := l.arm.Topology.Mesh
 	terms := config.Upstream{Balance: m.Balance, MTLS: onOff(l.encrypted()), Breaker: config.Breaker{Mode: config.Mode(m.Breaker)}}
@@ -216,12 +218,9 @@ func (l *layout) outbound(n *node) *config.Outbound {
 	if o.Discover {
 		return o
 	}
-	for service := range l.arm.Experiment.Application.Services.All() {
+	for _, service := range l.callees(n.Service) {
 		u := terms
 		u.Endpoints = endpointsAt(l.meshed(service), "")
-		if l.encrypted() {
-			u.Endpoints = endpointsAt(l.meshed(service), serviceID+service)
-		}
 		o.Upstreams.Set(service, u)
 	}
 	return o
