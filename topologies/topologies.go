@@ -15,8 +15,8 @@ type Experiment struct {
 	Version     int                  `yaml:"version" json:"version"`
 	Name        string               `yaml:"name" json:"name"`
 	Application Application          `yaml:"application,omitempty" json:"application"`
-	Topologies  strict.Map[Topology] `yaml:"topologies" json:"topologies"` // extends already resolved
-	Load        Load                 `yaml:"load" json:"load"`
+	Topologies  strict.Map[Topology] `yaml:"topologies" json:"topologies"` // once read, extends is composed: no topology names another
+	Load        Driving              `yaml:"load" json:"load"`
 	Objectives  []Objective          `yaml:"objectives,omitempty" json:"objectives"`
 	Placement   Placement            `yaml:"placement,omitempty" json:"placement"`
 	Seed        uint64               `yaml:"seed,omitempty" json:"seed"`
@@ -83,13 +83,13 @@ type Step struct {
 // Call is one call to another service.
 type Call struct {
 	Call        string       `yaml:"call" json:"call"`
-	Probability *units.Share `yaml:"probability,omitempty" json:"probability,omitempty"` // nil: always
+	Probability *units.Share `yaml:"probability,omitempty" json:"probability,omitempty"` // default: always
 	Request     Payload      `yaml:"request,omitempty" json:"request"`
 }
 
 // Topology says which proxies stand where. The empty topology is direct: no proxy at all.
 type Topology struct {
-	Extends  []string  `yaml:"extends,omitempty" json:"extends,omitempty"`
+	Extends  []string  `yaml:"extends,omitempty" json:"extends,omitempty"` // laid over each other in this order, then this one's own keys
 	Gateway  *Gateway  `yaml:"gateway,omitempty" json:"gateway,omitempty"`
 	Mesh     *Mesh     `yaml:"mesh,omitempty" json:"mesh,omitempty"`
 	External *External `yaml:"external,omitempty" json:"external,omitempty"`
@@ -124,9 +124,9 @@ type RateLimitStage struct {
 type Mesh struct {
 	Use      string `yaml:"use,omitempty" json:"use"`           // reference
 	Sidecars string `yaml:"sidecars,omitempty" json:"sidecars"` // none | client | server | both
-	MTLS     string `yaml:"mtls,omitempty" json:"mtls"`         // strict | permissive | off
-	Balance  string `yaml:"balance,omitempty" json:"balance"`   // round_robin | least_request
-	Breaker  string `yaml:"breaker,omitempty" json:"breaker"`   // off | on
+	MTLS     string `yaml:"mtls,omitempty" json:"mtls"`         // strict | permissive | off; default: strict with both, else off
+	Balance  string `yaml:"balance,omitempty" json:"balance"`   // round_robin | least_request; done by the caller's sidecar
+	Breaker  string `yaml:"breaker,omitempty" json:"breaker"`   // off | on; done by the caller's sidecar
 }
 
 // External points at a system that somebody else runs.
@@ -134,8 +134,8 @@ type External struct {
 	URL string `yaml:"url" json:"url"`
 }
 
-// Load is what the driver sends.
-type Load struct {
+// Driving is what the driver sends: the load of an experiment.
+type Driving struct {
 	Arrivals          Arrivals       `yaml:"arrivals,omitempty" json:"arrivals"`
 	Rates             Rates          `yaml:"rates" json:"rates"` // per second, for the whole arm
 	ReferenceRate     units.Count    `yaml:"reference_rate,omitempty" json:"reference_rate"`

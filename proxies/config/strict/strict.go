@@ -15,7 +15,7 @@ import "reflect"
 const (
 	MaxBytes  = 1 << 20 // of a file
 	MaxDepth  = 64      // of nesting
-	MaxNodes  = 100_000 // values decoded, every use of an alias counted
+	MaxNodes  = 50_000  // values decoded, every use of an alias counted
 	MaxFaults = 100     // reported; one more says that the rest is not shown
 )
 

@@ -1,0 +1,157 @@
+package topologies
+
+import (
+	"strconv"
+	"time"
+)
+
+// Node is one process that an arm needs.
+type Node struct {
+	ID      string // gateway-1, sidecar-orders-1, orders-1, control-1
+	Kind    string // gateway, sidecar, control or workload
+	Service string // of a sidecar or a workload
+	Replica int    // from 1
+}
+
+// Kinds of processes.
+const (
+	KindGateway  = "gateway"
+	KindSidecar  = "sidecar"
+	KindControl  = "control"
+	KindWorkload = "workload"
+)
+
+// Arms returns every topology as an arm, in the order of the file.
+func (e *Experiment) Arms() []*Arm {
+	arms := make([]*Arm, 0, e.Topologies.Len())
+	for name, t := range e.Topologies.All() {
+		arms = append(arms, &Arm{Name: name, Topology: t, Experiment: e})
+	}
+	return arms
+}
+
+// Arm returns one topology as an arm.
+func (e *Experiment) Arm(name string) (*Arm, bool) {
+	t, known := e.Topologies.Get(name)
+	return &Arm{Name: name, Topology: t, Experiment: e}, known
+}
+
+// Direct says that no proxy stands in this arm: it is what the others are held against.
+func (a *Arm) Direct() bool {
+	return a.Topology.Gateway == nil && a.Topology.Mesh == nil && a.Topology.External == nil
+}
+
+// Inbound says whether calls to a service pass a sidecar of the service's own.
+func (a *Arm) Inbound(service string) bool {
+	m := a.Topology.Mesh
+	return m != nil && (m.Sidecars == SidecarsServer || m.Sidecars == SidecarsBoth)
+}
+
+// Outbound says whether the calls that a service makes pass a sidecar of its own. A service that calls nobody needs none.
+func (a *Arm) Outbound(service string) bool {
+	m := a.Topology.Mesh
+	return m != nil && (m.Sidecars == SidecarsClient || m.Sidecars == SidecarsBoth) && len(a.Experiment.Application.Services.At(service).Script) > 0
+}
+
+// Encrypts says whether calls between two services, and from the gateway to the entry service, are mutual TLS.
+func (a *Arm) Encrypts() bool {
+	m := a.Topology.Mesh
+	return m != nil && m.Sidecars == SidecarsBoth && m.MTLS != MTLSOff
+}
+
+// EntryEncrypts says whether a gateway's calls to the entry service are mutual TLS: it holds an SVID of its own and the entry service
+// has an inbound sidecar that takes it.
+func (a *Arm) EntryEncrypts() bool {
+	m := a.Topology.Mesh
+	return a.Topology.Gateway != nil && m != nil && m.MTLS != MTLSOff && a.Inbound(a.Experiment.Application.Entry)
+}
+
+// NeedsControl says whether the arm has a control plane: it issues the SVIDs, so only mutual TLS needs it.
+func (a *Arm) NeedsControl() bool { return a.Topology.Mesh != nil && a.Topology.Mesh.MTLS != MTLSOff }
+
+// Hops counts the proxies that a request crosses on its way to the entry service, and that a call crosses on each edge of the call
+// graph. Without a gateway the driver enters through the plaintext ingress port of the entry service's sidecar, if it has one; a
+// gateway goes to that sidecar's inbound port. Both are one crossing of the same sidecar. What stands in an external system is not
+// known.
+func (a *Arm) Hops() (entry, perEdge int) {
+	if a.Topology.External != nil {
+		return 0, 0
+	}
+	if a.Topology.Gateway != nil {
+		entry++
+	}
+	if a.Inbound(a.Experiment.Application.Entry) {
+		entry++
+	}
+	if m := a.Topology.Mesh; m != nil {
+		perEdge = map[string]int{SidecarsNone: 0, SidecarsClient: 1, SidecarsServer: 1, SidecarsBoth: 2}[m.Sidecars]
+	}
+	return entry, perEdge
+}
+
+// Edges counts the caller-callee pairs of the call graph, the driver's call to the entry service included.
+func (a *Arm) Edges() int {
+	if a.Topology.External != nil {
+		return 0
+	}
+	return len(a.Experiment.edges()) + 1
+}
+
+// EncryptedEdges counts the edges on which everything between the first and the last proxy is encrypted and both ends are
+// authenticated. The driver's edge counts where a gateway hands on to an inbound sidecar; the driver's own connection is plaintext in
+// every arm.
+func (a *Arm) EncryptedEdges() int {
+	n := 0
+	if a.Encrypts() {
+		n = len(a.Experiment.edges())
+	}
+	if a.EntryEncrypts() {
+		n++
+	}
+	return n
+}
+
+// OriginTime is the expected declared work (CPU and waits) on the critical path of one request.
+func (a *Arm) OriginTime() time.Duration {
+	if a.Topology.External != nil {
+		return 0
+	}
+	return a.Experiment.originTime(a.Experiment.Application.Entry, map[string]time.Duration{})
+}
+
+// Processes lists every process that the arm needs, in the order in which they can start: control plane, workloads (callees before
+// callers), sidecars, gateways.
+func (a *Arm) Processes() []Node {
+	if a.Topology.External != nil {
+		return nil
+	}
+	var nodes []Node
+	if a.NeedsControl() {
+		nodes = append(nodes, node(KindControl, KindControl, "", 1))
+	}
+	services := a.Experiment.Application.Services
+	keys := services.Keys()
+	for i := len(keys) - 1; i >= 0; i-- {
+		for r := 1; r <= min(services.At(keys[i]).Replicas, MaxReplicas); r++ {
+			nodes = append(nodes, node(keys[i], KindWorkload, keys[i], r))
+		}
+	}
+	for i := len(keys) - 1; i >= 0; i-- {
+		if !a.Inbound(keys[i]) && !a.Outbound(keys[i]) {
+			continue
+		}
+		for r := 1; r <= min(services.At(keys[i]).Replicas, MaxReplicas); r++ {
+			nodes = append(nodes, node(KindSidecar+"-"+keys[i], KindSidecar, keys[i], r))
+		}
+	}
+	if g := a.Topology.Gateway; g != nil {
+		for r := 1; r <= min(g.Replicas, MaxReplicas); r++ {
+			nodes = append(nodes, node(KindGateway, KindGateway, "", r))
+		}
+	}
+	return nodes
+}
+
+func node(prefix, kind, service string, replica int) Node {
+	return Node{ID: prefix + "-" + strconv.Itoa(replica), Kind: kind, Service: service, Replica: replica}
+}

@@ -1,0 +1,237 @@
+package topologies
+
+import (
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+
+	"crossroads/proxies/config/strict"
+)
+
+// Limits of an experiment. They are far above what one machine runs and keep a slip of the finger from starting it.
+const (
+	MaxServices    = 64
+	MaxReplicas    = 32
+	MaxTopologies  = 64
+	MaxSteps       = 64     // of a script, and calls of a step
+	MaxVisits      = 10_000 // calls that one request can cause
+	MaxProcesses   = 512    // of one arm
+	MaxRequests    = 64     // kinds of request
+	MaxRounds      = 1000
+	MaxConnections = 16_384
+	MaxBody        = 16 << 20   // bytes of a body
+	MaxSamples     = 20_000_000 // of one trial, warm-up included
+)
+
+// checker reports what is wrong with the meaning of an experiment that could be read.
+type checker struct {
+	e   *Experiment
+	doc *strict.Document
+	own map[string]*strict.Node // what each topology writes itself, before extends
+}
+
+// ownKeys keeps what stands in the file before compose replaces it.
+func ownKeys(e *Experiment, doc *strict.Document) map[string]*strict.Node {
+	own := map[string]*strict.Node{}
+	for _, name := range e.Topologies.Keys() {
+		own[name] = doc.Root().Lookup(strict.Key("$.topologies", name))
+	}
+	return own
+}
+
+// wrote says whether a topology itself, not one that it extends, writes a key.
+func (c *checker) wrote(topology, path string) bool { return c.own[topology].Lookup("$."+path) != nil }
+
+func (c *checker) report(path, format string, args ...any) { c.doc.Report(path, format, args...) }
+
+// within reports a number outside its bounds, unless decoding failed already and left a zero that nobody wrote.
+func (c *checker) within(path string, value, low, high int) {
+	if (value < low || value > high) && (c.doc.Has(path) || value != 0) {
+		c.report(path, "%d is outside %d to %d", value, low, high)
+	}
+}
+
+// oneOf reports a word that is not among the known ones.
+func (c *checker) oneOf(path, what, word string, known []string) {
+	if word != "" && !slices.Contains(known, word) {
+		c.report(path, "%s", strict.Unknown(what, word, known))
+	}
+	if n := c.doc.Root().Lookup(path); n != nil && n.Kind == strict.Scalar && n.Text == "" {
+		c.report(path, "%s is empty: known are %s", what, strings.Join(known, ", "))
+	}
+}
+
+func (c *checker) required(path, what string) {
+	if !c.doc.Has(path) {
+		c.report(path, "%s", what)
+	}
+}
+
+// names reach file names, host names and SPIFFE IDs.
+var (
+	fileName    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9+._-]{0,39}$`)
+	serviceName = regexp.MustCompile(`^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$`)
+)
+
+func (c *checker) experiment() {
+	c.required("$.version", "the key version is missing: write version: 1")
+	if c.doc.Has("$.version") && c.e.Version != 1 {
+		c.report("$.version", "version %d is not known: this is version 1", c.e.Version)
+	}
+	c.required("$.name", "the key name is missing: a run is named after it")
+	if c.e.Name != "" && !fileName.MatchString(c.e.Name) {
+		c.report("$.name", "name %q: use at most 40 letters, digits and + . _ -, a letter or digit first", c.e.Name)
+	}
+	c.topologies()
+	if c.deploys() || c.doc.Has("$.application") {
+		c.application()
+	}
+	c.load()
+	for _, p := range []struct {
+		path string
+		cpus Ints
+	}{{"driver", c.e.Placement.Driver}, {"proxies", c.e.Placement.Proxies}, {"workload", c.e.Placement.Workload}} {
+		for i, cpu := range p.cpus {
+			if cpu < 0 || cpu > 1023 || slices.Contains(p.cpus[:i], cpu) {
+				c.report("$.placement."+p.path, "CPU %d: write each CPU once, from 0", cpu)
+			}
+		}
+	}
+}
+
+// deploys says whether any topology is brought up here.
+func (c *checker) deploys() bool {
+	for _, t := range c.e.Topologies.All() {
+		if t.External == nil {
+			return true
+		}
+	}
+	return c.e.Topologies.Len() == 0
+}
+
+func (c *checker) topologies() {
+	c.required("$.topologies", "the key topologies is missing: write at least topologies: {direct: {}}")
+	if node := c.doc.Root().Get("topologies"); node != nil && node.Kind == strict.Mapping && len(node.Entries) == 0 {
+		c.report("$.topologies", "no topology: write at least direct: {}")
+	}
+	if n := c.e.Topologies.Len(); n > MaxTopologies {
+		c.report("$.topologies", "%d topologies: at most %d", n, MaxTopologies)
+	}
+	for name, t := range c.e.Topologies.All() {
+		path := strict.Key("$.topologies", name)
+		if !fileName.MatchString(name) {
+			c.report(path, "topology name %q: use at most 40 letters, digits and + . _ -, a letter or digit first", name)
+		}
+		if t.External != nil {
+			c.external(path, t)
+			continue
+		}
+		if t.Gateway != nil {
+			c.gateway(path+".gateway", t.Gateway)
+		}
+		if t.Mesh != nil {
+			c.mesh(name, path+".mesh", t.Mesh)
+		} else if c.wrote(name, "mesh") {
+			c.idleBeside(name, path+".mesh", "sidecars: none", "mtls", "balance", "breaker")
+		}
+		arm := &Arm{Name: name, Topology: t, Experiment: c.e}
+		if n := len(arm.Processes()); n > MaxProcesses {
+			c.report(path, "%d processes: at most %d", n, MaxProcesses)
+		}
+	}
+}
+
+func (c *checker) external(path string, t Topology) {
+	if t.Gateway != nil || t.Mesh != nil {
+		c.report(path+".external", "an external system is deployed by somebody else: leave gateway and mesh out")
+	}
+	u, err := url.Parse(t.External.URL)
+	switch {
+	case !c.doc.Has(path + ".external.url"):
+		c.report(path+".external", "the key url is missing: write where the system answers")
+	case err != nil || u.Scheme != "http" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || strings.Trim(u.Path, "/") != "":
+		c.report(path+".external.url", "%q: write it as http://HOST:PORT; the paths are in load.requests", t.External.URL)
+	}
+}
+
+func (c *checker) gateway(path string, g *Gateway) {
+	c.oneOf(path+".use", "gateway", g.Use, gateways)
+	c.within(path+".replicas", g.Replicas, 1, MaxReplicas)
+	if s := g.Stages.KeyAuth; s != nil {
+		c.oneOf(path+".stages.key_auth.mode", "mode", s.Mode, modes)
+		if s.Mode == ModeOn {
+			c.keysSent(path + ".stages.key_auth")
+		}
+	}
+	s := g.Stages.RateLimit
+	if s == nil {
+		return
+	}
+	limit := path + ".stages.rate_limit"
+	c.oneOf(limit+".mode", "mode", s.Mode, modes)
+	if s.Rate <= 0 && c.doc.Has(limit+".rate") {
+		c.report(limit+".rate", "a limit of nothing refuses every request")
+	}
+	if s.Burst < 1 && c.doc.Has(limit+".burst") {
+		c.report(limit+".burst", "a burst below 1 refuses every request")
+	}
+	for _, rate := range c.e.Load.Rates {
+		if s.Mode == ModeOn && s.Rate > 0 && s.Rate < rate {
+			c.report(limit+".rate", "a limit of %s a second is below the offered %s: the difference would be answered with 429 and every such trial "+
+				"be saturated; raise the limit, lower load.rates, or write mode: shadow", s.Rate, rate)
+			break
+		}
+	}
+}
+
+// DemoKey is the API key that a deployment with key authentication knows; the driver's requests carry it.
+const DemoKey = "demo"
+
+// keysSent holds key authentication against the declared requests: one without the key would only ever see 401.
+func (c *checker) keysSent(path string) {
+	for _, r := range c.e.Load.Requests {
+		if headerValue(r, "X-Api-Key") != DemoKey {
+			c.report(path, "key_auth answers 401 to a request without the key: give %s %s in load.requests headers: {X-Api-Key: %s}", r.Method, r.Path, DemoKey)
+			return
+		}
+	}
+}
+
+func headerValue(r Request, name string) string {
+	for key, value := range r.Headers.All() {
+		if strings.EqualFold(key, name) {
+			return value
+		}
+	}
+	return ""
+}
+
+func (c *checker) mesh(name, path string, m *Mesh) {
+	c.oneOf(path+".use", "mesh", m.Use, meshes)
+	c.oneOf(path+".sidecars", "sidecars", m.Sidecars, sidecars)
+	c.oneOf(path+".mtls", "mtls", m.MTLS, mtls)
+	c.oneOf(path+".balance", "balance", m.Balance, balances)
+	c.oneOf(path+".breaker", "breaker", m.Breaker, breakers)
+	switch {
+	case m.Sidecars == SidecarsClient && m.MTLS != MTLSOff:
+		c.report(path+".mtls", "mtls: %s needs a sidecar at both ends of a call, here are only the callers': write mtls: off or sidecars: both", m.MTLS)
+	case m.Sidecars == SidecarsServer && m.MTLS == MTLSStrict:
+		c.report(path+".mtls", "mtls: strict would refuse every call, as callers have no sidecar here: write mtls: off, permissive, or sidecars: both")
+	}
+	if m.Sidecars == SidecarsServer {
+		c.idleBeside(name, path, "sidecars: server", "balance", "breaker")
+	}
+	if m.Sidecars == SidecarsClient && len(c.e.edges()) == 0 {
+		c.report(path+".sidecars", "no service calls another: sidecars of callers would do nothing")
+	}
+}
+
+// idleBeside refuses keys that a topology writes itself although they can do nothing there.
+func (c *checker) idleBeside(name, path, reason string, keys ...string) {
+	for _, key := range keys {
+		if c.wrote(name, "mesh."+key) {
+			c.report(path+"."+key, "%s does nothing with %s: leave it out", key, reason)
+		}
+	}
+}

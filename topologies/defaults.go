@@ -1,0 +1,86 @@
+package topologies
+
+import (
+	"time"
+
+	"crossroads/proxies/config/units"
+)
+
+// Every default of an experiment file stands here; the resolved experiment writes them out.
+
+// SetDefaults implements strict.Defaulter.
+func (e *Experiment) SetDefaults() { e.Seed = 1 }
+
+// SetDefaults implements strict.Defaulter.
+func (s *Service) SetDefaults() { s.Replicas = 1 }
+
+// SetDefaults implements strict.Defaulter.
+func (g *Gateway) SetDefaults() { g.Use, g.Replicas = Reference, 1 }
+
+// SetDefaults implements strict.Defaulter.
+func (s *StageMode) SetDefaults() { s.Mode = ModeOn }
+
+// SetDefaults implements strict.Defaulter. The limit is one that no two-core machine reaches: switched on without settings it costs
+// what it costs and refuses nothing.
+func (s *RateLimitStage) SetDefaults() { s.Mode, s.Rate, s.Burst = ModeOn, 100_000, 10_000 }
+
+// SetDefaults implements strict.Defaulter. What depends on which sidecars there are has its default in settle.
+func (m *Mesh) SetDefaults() { m.Use, m.Sidecars = Reference, SidecarsBoth }
+
+// settle fills in what follows from other keys, after extends: mTLS needs a sidecar at both ends of an edge; balancing and breaking
+// are done by the caller's.
+func (m *Mesh) settle() {
+	if m.MTLS == "" {
+		m.MTLS = MTLSOff
+		if m.Sidecars == SidecarsBoth {
+			m.MTLS = MTLSStrict
+		}
+	}
+	if m.Sidecars == SidecarsServer {
+		m.Balance, m.Breaker = "", ""
+		return
+	}
+	if m.Balance == "" {
+		m.Balance = "round_robin"
+	}
+	if m.Breaker == "" {
+		m.Breaker = ModeOn
+	}
+}
+
+// SetDefaults implements strict.Defaulter.
+func (l *Driving) SetDefaults() {
+	l.Arrivals = Arrivals{Kind: ArrivalsPoisson}
+	l.Connections = Ints{64}
+	l.Warmup = units.Duration(1e9)
+	l.Duration = units.Duration(2e9)
+	l.Rounds = 6
+	l.Driver = DriverNative
+	l.Timeout = units.Duration(10e9)
+}
+
+// settle fills in what follows from other keys.
+func (l *Driving) settle() {
+	if l.ReferenceRate == 0 && len(l.Rates) > 0 {
+		l.ReferenceRate = l.Rates[(len(l.Rates)-1)/2]
+	}
+	if l.Pacing == "" && l.Driver == DriverNative {
+		l.Pacing = PacingPrecise
+	}
+	if len(l.Requests) == 0 {
+		r := Request{}
+		r.SetDefaults()
+		l.Requests = []Request{r}
+	}
+}
+
+// SetDefaults implements strict.Defaulter.
+func (r *Request) SetDefaults() { r.Method, r.Path, r.Weight = "GET", "/", 1 }
+
+// Block is the length of the measured block at a rate: shorter away from the reference rate, where the file says so.
+func (l *Driving) Block(rate units.Count) time.Duration {
+	if rate != l.ReferenceRate && l.DurationElsewhere > 0 {
+		return l.DurationElsewhere.D()
+	}
+	return l.Duration.D()
+}

@@ -1,0 +1,50 @@
+package topologies
+
+// Words that an experiment file may use where a choice is asked for.
+const (
+	Reference = "reference" // our own proxy
+
+	ModeOff    = "off"
+	ModeShadow = "shadow"
+	ModeOn     = "on"
+
+	SidecarsNone   = "none"
+	SidecarsClient = "client"
+	SidecarsServer = "server"
+	SidecarsBoth   = "both"
+
+	MTLSStrict     = "strict"
+	MTLSPermissive = "permissive"
+	MTLSOff        = "off"
+
+	ArrivalsConstant = "constant"
+	ArrivalsPoisson  = "poisson"
+	ArrivalsRamp     = "ramp"
+	ArrivalsRecorded = "recorded"
+
+	DriverNative = "native"
+	DriverVegeta = "vegeta"
+
+	PacingPrecise    = "precise"
+	PacingEconomical = "economical"
+
+	MetricP        = "p"
+	MetricErrors   = "errors"
+	MetricAchieved = "achieved"
+)
+
+var (
+	gateways  = []string{Reference, "nginx", "haproxy", "envoy", "traefik", "caddy"}
+	meshes    = []string{Reference}
+	modes     = []string{ModeOff, ModeShadow, ModeOn}
+	sidecars  = []string{SidecarsNone, SidecarsClient, SidecarsServer, SidecarsBoth}
+	mtls      = []string{MTLSStrict, MTLSPermissive, MTLSOff}
+	balances  = []string{"round_robin", "least_request"}
+	breakers  = []string{ModeOff, ModeOn}
+	arrivals  = []string{ArrivalsConstant, ArrivalsPoisson, ArrivalsRamp, ArrivalsRecorded}
+	drivers   = []string{DriverNative, DriverVegeta}
+	pacings   = []string{PacingPrecise, PacingEconomical}
+	metrics   = []string{MetricP, MetricErrors, MetricAchieved}
+	methods   = []string{"GET", "POST", "PUT", "PATCH", "DELETE"}
+	operators = []string{"<=", ">=", "<", ">"} // the longer first: they are matched in this order
+)
