@@ -35,7 +35,7 @@ func (d *Native) Drive(ctx context.Context, t Target, s Schedule, r []Recorder) 
 	}
 	for _, w := range workers {
 		defer w.close()
-		w.pace, w.cutoff = newPace(d.Pacing), int64(d.Cutoff)
+		w.pace, w.cutoff = newPace(d.Pacing, s, t.Connections), int64(d.Cutoff)
 		w.warm(ctx)
 	}
 	start := time.Now().Add(lead)

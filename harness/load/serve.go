@@ -187,17 +187,19 @@ func (m *marks) begin(start time.Time) {
 	})
 }
 
-// sleepUntil sleeps by the kernel's clock rather than by Go's timers, which an idle process rounds up to a millisecond.
+// sleepUntil ends the sleep by the kernel's clock, as Go's timers are rounded up to a millisecond in an idle process.
 func (m *marks) sleepUntil(at time.Duration) bool {
-	for m.ctx.Err() == nil {
-		rest := at - time.Since(m.start)
-		if rest <= 0 {
-			return true
-		}
-		slice := unix.NsecToTimespec(int64(min(rest, 50*time.Millisecond)))
-		_ = unix.Nanosleep(&slice, nil) // cut short by a signal: the loop looks at the clock again
+	const last = 5 * time.Millisecond
+	select {
+	case <-m.ctx.Done():
+		return false
+	case <-time.After(at - last - time.Since(m.start)):
 	}
-	return false
+	for rest := at - time.Since(m.start); rest > 0; rest = at - time.Since(m.start) {
+		t := unix.NsecToTimespec(int64(rest))
+		_ = unix.Nanosleep(&t, nil) // cut short by a signal: the loop looks at the clock again
+	}
+	return true
 }
 
 func (m *marks) fill(r *Result) {

@@ -80,6 +80,12 @@ func (p *poller) wait(d time.Duration) []unix.EpollEvent {
 	return p.events[:n]
 }
 
+// nap sleeps for d nanoseconds whatever happens, or until a signal.
+func nap(d int64) {
+	t := unix.NsecToTimespec(d)
+	_, _, _ = unix.RawSyscall(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&t)), 0, 0)
+}
+
 // dial starts a connection. It is established, or failed, when the socket becomes writable.
 func dial(a *net.TCPAddr) (fd int, err error) {
 	family := unix.AF_INET6

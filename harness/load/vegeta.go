@@ -34,7 +34,7 @@ func (d *Vegeta) Drive(ctx context.Context, t Target, s Schedule, r []Recorder) 
 	}
 	defer v.close()
 	v.warm()
-	v.cutoff, v.pace = d.Cutoff, newPace(d.Pacing)
+	v.cutoff, v.pace = d.Cutoff, newPace(d.Pacing, s, t.Connections)
 	v.start = time.Now().Add(lead)
 	d.state.Store(v)
 	if d.OnStart != nil {

@@ -34,7 +34,7 @@ func (v *vegetaState) Pace(_ time.Duration, hits uint64) (wait time.Duration, st
 		return 0, true
 	}
 	due := v.schedule[hits].Due
-	if !v.pace.precise {
+	if v.pace.tick > 0 {
 		return max(0, due-v.now()), v.ctx.Err() != nil
 	}
 	runtime.LockOSThread()
@@ -59,8 +59,8 @@ func (v *vegetaState) waitPrecisely(now, rest int64) {
 		return
 	}
 	sleep = min(sleep, int64(50*time.Millisecond)) // to see the end of ctx
-	slice := unix.NsecToTimespec(sleep)
-	if unix.Nanosleep(&slice, nil) == nil {
+	t := unix.NsecToTimespec(sleep)
+	if unix.Nanosleep(&t, nil) == nil {
 		v.pace.woke(int64(v.now()) - now - sleep)
 	}
 }

@@ -82,29 +82,51 @@ func (w *worker) run() {
 	}
 }
 
-// waitUntilDue sleeps until something happens or the next sample is due; see pace.
+// waitUntilDue sleeps until something happens or the next sample is due, as the pacing wants it.
 func (w *worker) waitUntilDue(now int64) []unix.EpollEvent {
-	until, exact := w.deadlineOfOldest(), false
-	if int(w.next) < len(w.flights) {
-		if due := w.due(w.next); due <= until {
-			until, exact = due, true
-		}
+	if w.pace.tick > 0 {
+		return w.waitForTick(now)
 	}
-	rest := until - now
-	sleep, spin := rest, false
-	if exact {
-		sleep, spin = w.pace.plan(now, rest)
+	until, isDue := w.nextTime()
+	sleep, spin := until-now, false
+	if isDue {
+		sleep, spin = w.pace.plan(now, sleep)
 	}
 	events := w.poll.wait(time.Duration(sleep))
+	if len(events) > 0 {
+		return events
+	}
 	switch {
-	case spin && len(events) == 0:
+	case spin:
 		spun := w.now() - now
 		w.pace.spent(spun)
 		w.spun.Add(spun)
-	case exact && !spin && len(events) == 0:
+	case isDue:
 		w.pace.woke(w.now() - (now + sleep))
 	}
-	return events
+	return nil
+}
+
+// waitForTick sleeps through what happens until the next tick, and only then looks for events. With nothing under way it sleeps on to
+// the first tick at which something is due.
+func (w *worker) waitForTick(now int64) []unix.EpollEvent {
+	if w.oldest < w.next {
+		nap(w.pace.tickAfter(now) - now)
+		return w.poll.wait(0)
+	}
+	until, _ := w.nextTime()
+	return w.poll.wait(time.Duration(w.pace.tickAfter(until) - now))
+}
+
+// nextTime is when the worker has to act next of itself, and whether that is because a sample is due then.
+func (w *worker) nextTime() (at int64, isDue bool) {
+	at = w.deadlineOfOldest()
+	if int(w.next) < len(w.flights) {
+		if due := w.due(w.next); due <= at {
+			return due, true
+		}
+	}
+	return at, false
 }
 
 func (w *worker) deadlineOfOldest() int64 {
