@@ -7,10 +7,16 @@ import (
 	"crossroads/proxies/config/strict"
 )
 
+// MaxPolicies is the largest number of rate limit policies: each costs every request.
+const MaxPolicies = 16
+
 func (c *checker) rateLimit(path string, r *RateLimit, auth *KeyAuth) {
 	c.mode(path+".mode", r.Mode)
 	if len(r.Policies) == 0 {
 		c.fault(path, "policies is empty: nothing would be limited")
+	}
+	if len(r.Policies) > MaxPolicies {
+		c.fault(path+".policies", "%d policies: at most %d are asked for each request", len(r.Policies), MaxPolicies)
 	}
 	if r.MaxKeys < 1 {
 		c.fault(path+".max_keys", "%d: the table holds at least one key", r.MaxKeys)

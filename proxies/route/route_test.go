@@ -208,6 +208,9 @@ func referencePath(m config.Match, path string) bool {
 		return path == m.Path.Exact
 	}
 	want := strings.Split(strings.TrimSuffix(m.Path.Prefix, "/"), "/")
+	if len(want) == 1 {
+		return true // the prefix /, also for OPTIONS *
+	}
 	got := strings.Split(path, "/")
 	return len(got) >= len(want) && strings.Join(got[:len(want)], "/") == strings.Join(want, "/")
 }
