@@ -1,5 +1,11 @@
 package exchange
 
+import (
+	"errors"
+
+	"crossroads/proxies/wire"
+)
+
 // Fault is why a proxy answered itself instead of passing on an upstream's response. The table of faults maps each to one status;
 // Reason is the word that logs, metrics and the X-Mesh-Error field show.
 type Fault struct {
@@ -26,6 +32,7 @@ var (
 	BodyTimeout       = &Fault{Reason: "body_timeout", Status: 408, Close: true}
 	BodyTooLarge      = &Fault{Reason: "body_too_large", Status: 413, Close: true}
 	TargetTooLong     = &Fault{Reason: "target_too_long", Status: 414, Close: true}
+	ExpectationFailed = &Fault{Reason: "expectation_failed", Status: 417, Close: true}
 	HeadTooLarge      = &Fault{Reason: "head_too_large", Status: 431, Close: true}
 	Unauthenticated   = &Fault{Reason: "unauthenticated", Status: 401}
 	Denied            = &Fault{Reason: "denied", Status: 403}
@@ -49,4 +56,22 @@ func (f *Fault) With(detail string) *Fault {
 	c := *f
 	c.Detail = detail
 	return &c
+}
+
+// RequestFault names why a request could not be read: its head, or its body on the way.
+func RequestFault(err error) *Fault {
+	var refused *wire.Error
+	switch {
+	case errors.As(err, &refused):
+		return refusals[refused.Kind]
+	case wire.TimedOut(err):
+		return BodyTimeout
+	}
+	return BadRequest
+}
+
+var refusals = [...]*Fault{
+	wire.Malformed: BadRequest, wire.Ambiguous: AmbiguousPath, wire.TargetTooLong: TargetTooLong, wire.HeadTooLong: HeadTooLarge,
+	wire.BodyTooLong: BodyTooLarge, wire.BadVersion: VersionRefused, wire.BadMethod: MethodRefused, wire.BadCoding: UnsupportedCoding,
+	wire.BadExpect: ExpectationFailed,
 }

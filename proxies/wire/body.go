@@ -2,7 +2,9 @@ package wire
 
 import (
 	"io"
+	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -21,6 +23,9 @@ type Incoming struct {
 	d0, d1  int // decoded chunk data in the connection's buffer, not handed out
 	err     error
 
+	stalled bool        // a read ran into the deadline
+	stopped atomic.Bool // by Stop
+
 	mu     sync.Mutex
 	invite bool
 }
@@ -30,7 +35,8 @@ func (b *Incoming) start(length int64, chunked, untilClose bool) {
 	b.Idle, b.Until = 0, 0
 	b.framing, b.left, b.got, b.limit = length, length, 0, 0
 	b.chunk, b.line, b.d0, b.d1, b.err = chunkSize, 0, 0, 0, nil
-	b.invite = false
+	b.invite, b.stalled = false, false
+	b.stopped.Store(false)
 	switch {
 	case chunked:
 		b.framing, b.left = Chunked, 0
@@ -105,8 +111,26 @@ func (b *Incoming) ready() error {
 	if b.Idle > 0 || b.Until != 0 {
 		b.conn.arm(Sooner(After(b.Idle), b.Until))
 	}
+	if b.stopped.Load() { // looked at last: arming undoes the interruption
+		return os.ErrDeadlineExceeded
+	}
 	return nil
 }
+
+// Stop makes a read that another goroutine has under way, and every later one, fail. Resume undoes it once that goroutine is gone.
+func (b *Incoming) Stop() {
+	b.stopped.Store(true)
+	b.conn.Interrupt()
+}
+
+// Resume makes the body readable again after Stop.
+func (b *Incoming) Resume() {
+	b.stopped.Store(false)
+	b.conn.arm(0)
+}
+
+// Stalled says that a read ran into the deadline.
+func (b *Incoming) Stalled() bool { return b.stalled }
 
 // cut turns a connection's end into that of the body. A deadline that struck or an interruption leaves the body readable.
 func (b *Incoming) cut(err error) error {
@@ -116,6 +140,7 @@ func (b *Incoming) cut(err error) error {
 	case err == io.EOF:
 		b.err = io.ErrUnexpectedEOF
 	case TimedOut(err):
+		b.stalled = true
 		return err
 	default:
 		b.err = err
@@ -165,7 +190,9 @@ func (b *Incoming) Gather(limit int) error {
 	case b.err != nil && b.err != io.EOF:
 		return b.err
 	case b.framing == Chunked:
-		return b.decodeBuffered()
+		err := b.decodeBuffered()
+		b.invite = b.invite && b.err == nil
+		return err
 	case b.framing > int64(limit):
 		return nil
 	}
@@ -174,6 +201,7 @@ func (b *Incoming) Gather(limit int) error {
 			return err
 		}
 	}
+	b.invite = false // it came unasked
 	return nil
 }
 

@@ -52,10 +52,12 @@ var (
 	errCoding10     = &Error{Malformed, "Transfer-Encoding in HTTP/1.0"}
 	errTypeTwice    = &Error{Malformed, "several Content-Type fields"}
 	errExpect       = &Error{BadExpect, "expectation other than 100-continue"}
-	errPath         = &Error{Ambiguous, "ambiguous path"}
 	errStatus       = &Error{Malformed, "malformed status line"}
 	errChunk        = &Error{Malformed, "malformed chunk"}
 	errChunkLong    = &Error{Malformed, "chunk line too long"}
 	errTrailer      = &Error{Malformed, "malformed trailer section"}
 	errBodyLong     = &Error{BodyTooLong, "body too large"}
 )
+
+// ErrPath is for whoever does not tolerate a Request's Flaws.
+var ErrPath = &Error{Ambiguous, "ambiguous path"}

@@ -8,16 +8,17 @@ type headScan struct {
 	start    int   // of the current line, from r
 	ends     []int // of the lines, from r, without CRLF
 	skipped  bool  // an empty line in front
+	whole    bool  // the empty line that ends the head was found
 }
 
-func (s *headScan) reset() { s.searched, s.start, s.ends = 0, 0, s.ends[:0] }
+func (s *headScan) reset() { s.searched, s.start, s.ends, s.whole = 0, 0, s.ends[:0], false }
 
 // headReady says whether a whole head is buffered. It refuses what can never become one at the first sight of it: a line that is
 // ended by a bare LF (RFC 9112 2.2), and a request that does not begin with a method. One empty line in front of a request is
 // skipped (RFC 9112 2.2).
 func (c *Conn) headReady(request bool) (bool, error) {
 	s := &c.head
-	for {
+	for !s.whole {
 		b := c.buf[c.r:c.w]
 		if request && s.start == 0 && len(b) > 0 && class[b[0]]&tokenByte == 0 && b[0] != '\r' {
 			return false, errStart
@@ -37,7 +38,7 @@ func (c *Conn) headReady(request bool) (bool, error) {
 		case !empty:
 			s.ends = append(s.ends, lf-1)
 		case len(s.ends) > 0:
-			return true, nil
+			s.whole = true
 		case request && !s.skipped:
 			s.skipped = true
 			c.r += lf + 1
@@ -46,6 +47,7 @@ func (c *Conn) headReady(request bool) (bool, error) {
 			return false, errStart
 		}
 	}
+	return true, nil
 }
 
 // line returns line i of a ready head.

@@ -45,9 +45,15 @@ type Buffer struct {
 }
 
 // Take makes sure that the buffer can be appended to without allocating at first.
-func (b *Buffer) Take() {
+func (b *Buffer) Take() { b.TakeSize(1 << minSlabBits) }
+
+// TakeSize is Take for at least size bytes.
+func (b *Buffer) TakeSize(size int) {
+	if b.s != nil && len(*b.s) < size {
+		b.Give()
+	}
 	if b.s == nil {
-		b.s = slab(1 << minSlabBits)
+		b.s = slab(size)
 	}
 	b.B = (*b.s)[:0]
 }

@@ -23,3 +23,19 @@ type Body interface {
 	// so that head and body can leave in one write.
 	Buffered() (data []byte, complete bool)
 }
+
+// Discard consumes n bytes of what Buffered returned; a Body that is an Incoming does so without a copy.
+func Discard(b Body, n int) {
+	if in, ok := b.(*Incoming); ok {
+		in.Discard(n)
+		return
+	}
+	var scratch [512]byte
+	for n > 0 {
+		r, err := b.Read(scratch[:min(n, len(scratch))])
+		if err != nil {
+			return
+		}
+		n -= r
+	}
+}

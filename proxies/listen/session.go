@@ -1,0 +1,192 @@
+package listen
+
+import (
+	"crypto/tls"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"crossroads/proxies/exchange"
+	"crossroads/proxies/wire"
+)
+
+// session is one downstream connection: a loop of exchanges in one goroutine.
+type session struct {
+	server *Server
+	conn   *wire.Conn
+	sock   net.Conn
+	x      exchange.Exchange
+	req    fasthttp.Request
+	resp   fasthttp.Response
+	head   wire.Request
+	out    wire.Buffer
+	idle   atomic.Bool // waiting for a request of which nothing has arrived
+	began  bool        // something of the response is on the wire
+}
+
+func newSession(s *Server, c net.Conn, peer exchange.Peer) *session {
+	if s.TLS != nil {
+		c = tls.Server(c, s.TLS)
+		peer.TLS = true
+	}
+	n := &session{server: s, sock: c, conn: wire.NewConn(c)}
+	n.x.Request, n.x.Response, n.x.Peer = &n.req, &n.resp, peer
+	return n
+}
+
+// run serves the connection to its end.
+func (n *session) run() {
+	defer n.conn.Close()
+	if n.handshake() {
+		first := true
+		for n.await(first) && n.serve() {
+			first = false
+		}
+	}
+}
+
+// handshake completes TLS within the header deadline.
+func (n *session) handshake() bool {
+	t, ok := n.sock.(*tls.Conn)
+	if !ok {
+		return true
+	}
+	n.conn.Arm(wire.After(n.headerTimeout()))
+	if err := t.Handshake(); err != nil {
+		n.server.Observer.Rejected("handshake")
+		return false
+	}
+	if n.server.PeerID != nil {
+		n.x.Peer.ID = n.server.PeerID(t.ConnectionState())
+	}
+	return true
+}
+
+func (n *session) headerTimeout() time.Duration {
+	return orElse(n.server.Clients.HeaderTimeout.D(), defaultHeaderTimeout)
+}
+
+func orElse(d, otherwise time.Duration) time.Duration {
+	if d <= 0 {
+		return otherwise
+	}
+	return d
+}
+
+// await waits for the first bytes of a request; false ends the connection without a word.
+func (n *session) await(first bool) bool {
+	if n.conn.Buffered() > 0 {
+		return true
+	}
+	timeout := n.headerTimeout()
+	if !first {
+		timeout = orElse(n.server.Clients.KeepAlive.D(), defaultIdle)
+	}
+	n.conn.Arm(wire.After(timeout))
+	n.idle.Store(true)
+	// Looked at after idle was set: Shutdown sets stopping first, and then wakes whoever is idle.
+	if n.server.stopping.Load() && n.conn.Quiet() {
+		return false
+	}
+	err := n.conn.Fill(int(n.server.Clients.MaxHead))
+	n.idle.Store(false)
+	if err != nil && wire.TimedOut(err) && n.server.stopping.Load() {
+		n.conn.Arm(wire.After(timeout))
+		if !n.conn.Quiet() { // a request came in at the last moment: it is served
+			err = n.conn.Fill(int(n.server.Clients.MaxHead))
+		}
+	}
+	return err == nil
+}
+
+// wake ends an idle connection.
+func (n *session) wake() {
+	if n.idle.Load() {
+		n.conn.Interrupt()
+	}
+}
+
+// cut ends the connection whatever it is doing.
+func (n *session) cut() { _ = n.sock.Close() }
+
+// serve reads one request, serves it and sends the response; true: the connection may carry another.
+func (n *session) serve() bool {
+	n.x.Reset()
+	n.began = false
+	if err := n.read(); err != nil {
+		return n.refuse(err)
+	}
+	x := &n.x
+	x.Start = time.Now()
+	x.Path = n.head.Path
+	x.Close = n.head.Close || n.server.stopping.Load()
+	body := &n.conn.Body
+	if body.Length() != 0 {
+		x.RequestBody = body
+		body.Idle = orElse(n.server.Clients.BodyIdle.D(), defaultIdle)
+		if err := body.Limit(int64(n.server.Clients.MaxBody)); err != nil {
+			return n.refuse(err)
+		}
+		if n.head.Expect {
+			body.Invite()
+		}
+	}
+	if n.server.via != nil {
+		n.req.Header.AddBytesKV(viaName, n.server.via)
+	}
+	return n.exchange()
+}
+
+var viaName = []byte("Via")
+
+// read reads a request head. The deadline is armed only where the head did not arrive at once.
+func (n *session) read() error {
+	ready, err := n.conn.HeadReady()
+	if err != nil {
+		return err
+	}
+	if !ready {
+		n.conn.Arm(wire.After(n.headerTimeout()))
+	}
+	if err := n.conn.ReadRequest(&n.req.Header, &n.head, int(n.server.Clients.MaxHead)); err != nil {
+		return err
+	}
+	if n.head.Flaws&^n.server.Tolerate != 0 {
+		return wire.ErrPath
+	}
+	return nil
+}
+
+// exchange serves what was read. A panic in it ends this connection and no other.
+func (n *session) exchange() (again bool) {
+	x := &n.x
+	end := exchange.Complete
+	finished := false
+	defer func() {
+		if p := recover(); p != nil {
+			n.panicked(p, finished)
+			again = false
+		}
+	}()
+	n.server.Service.Serve(x)
+	end = n.respond()
+	if x.Tunnel != nil && end == exchange.Complete {
+		end = n.tunnel()
+	}
+	again = end == exchange.Complete && !x.Close && x.Tunnel == nil
+	x.Release() // an upload may still be reading the request
+	x.Received += n.conn.Body.Received()
+	finished = true
+	n.server.Service.Finish(x, end)
+	if end != exchange.Complete {
+		n.abort(end)
+		return false
+	}
+	if again {
+		return n.rest()
+	}
+	n.linger()
+	return false
+}

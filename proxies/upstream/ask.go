@@ -1,0 +1,197 @@
+package upstream
+
+import (
+	"errors"
+	"time"
+
+	"crossroads/proxies/exchange"
+	"crossroads/proxies/wire"
+)
+
+// result says what became of asking one endpoint, as far as the next step depends on it.
+type result uint8
+
+const (
+	answered    result = iota // the response head is set
+	unprocessed               // the endpoint never saw the request
+	lost                      // it may have, and did not answer
+	final                     // it did, or the client's body failed: nothing may be sent again
+)
+
+// maxResponseHead bounds a response head, and maxInterim the 1xx responses in front of it.
+const (
+	maxResponseHead = 64 << 10
+	maxInterim      = 16
+)
+
+// ask sends the request to one endpoint and reads the response head. The admission is settled here unless the exchange goes on.
+func (t *try) ask(e *endpoint, generation uint64) (result, *exchange.Fault) {
+	began := wire.Now()
+	until := t.deadline
+	if t.terms.PerTry > 0 {
+		until = wire.Sooner(until, began+wire.Instant(t.terms.PerTry))
+	}
+	r, fault := t.attempt(e, generation, until)
+	t.x.Upstream += time.Duration(wire.Now() - began)
+	word := "answered"
+	if fault != nil {
+		word = fault.Reason
+		e.settle(generation, blame(r, fault))
+	}
+	t.up.observer.Attempt(t.up.name, word)
+	return r, fault
+}
+
+// blame is what a try that failed says about its endpoint.
+func blame(r result, f *exchange.Fault) verdict {
+	if f == exchange.Overloaded || f.Status < 500 { // our own limit, or the client's body
+		return abandoned
+	}
+	return failure
+}
+
+// attempt uses a pooled connection if there is one. One that turns out to be stale, closed by the endpoint while it was idle, is
+// replaced once by a fresh one (RFC 9112 9.3.1), and says nothing about the endpoint.
+func (t *try) attempt(e *endpoint, generation uint64, until wire.Instant) (result, *exchange.Fault) {
+	upgrade := len(t.x.Request.Header.Peek("Upgrade")) > 0
+	if !upgrade {
+		if c := e.pool.take(); c != nil {
+			r, fault := t.exchange(c, generation, until, false)
+			if r == answered || !t.stale(r, fault) {
+				return r, fault
+			}
+			t.x.Response.Reset()
+		}
+	}
+	c, fault := e.dial(until)
+	if fault != nil {
+		return unprocessed, fault
+	}
+	return t.exchange(c, generation, until, upgrade)
+}
+
+// stale says whether a reused connection failed in the way of one that the other end had closed, and the request may go again.
+func (t *try) stale(r result, f *exchange.Fault) bool {
+	if t.stream != nil || f != exchange.UpstreamReset {
+		return false
+	}
+	return r == unprocessed || r == lost && idempotent(t.x.Request.Header.Method())
+}
+
+// exchange sends the request on c and reads the response head. On failure c is closed.
+func (t *try) exchange(c *conn, generation uint64, until wire.Instant, upgrade bool) (result, *exchange.Fault) {
+	c.generation, c.tunnel = generation, false
+	c.Arm(until)
+	if err := t.send(c, upgrade); err != nil {
+		fault := t.give(c, err, until)
+		if errors.Is(err, errUnsent) {
+			return unprocessed, fault
+		}
+		return lost, fault
+	}
+	if t.stream != nil {
+		c.upload = startUpload(c, t.stream)
+	}
+	err := t.receive(c, upgrade)
+	if err == nil {
+		t.accept(c)
+		return answered, nil
+	}
+	arrived := c.Buffered() > 0 || c.response.Status != 0
+	fault := t.give(c, err, until)
+	if arrived || fault.Status < 500 {
+		return final, fault
+	}
+	return lost, fault
+}
+
+// errUnsent marks a write of which nothing left.
+var errUnsent = errors.New("nothing was sent")
+
+// send writes the head, and the body with it where it is here.
+func (t *try) send(c *conn, upgrade bool) error {
+	o := wire.Outgoing{Upgrade: upgrade}
+	if t.stream != nil {
+		o.Length = t.stream.Length()
+	} else if t.x.RequestBody != nil && t.x.RequestBody.Length() == wire.Chunked {
+		o.Length = wire.Chunked
+	}
+	var out wire.Buffer
+	out.Take()
+	out.B = wire.AppendRequest(out.B, &t.x.Request.Header, o, c.endpoint.config.Address)
+	if t.body != nil && o.Length == wire.Chunked {
+		out.B = wire.AppendChunk(out.B, t.body)
+		out.B = append(out.B, wire.LastChunk...)
+	} else {
+		out.B = append(out.B, t.body...)
+	}
+	n, err := c.Write(out.B)
+	out.Give()
+	if err != nil && n == 0 {
+		return errors.Join(errUnsent, err)
+	}
+	return err
+}
+
+// receive reads the final response head; interim ones are skipped (RFC 9110 15.2).
+func (t *try) receive(c *conn, upgrade bool) error {
+	head := t.x.Request.Header.IsHead()
+	c.response.Status = 0
+	for range maxInterim {
+		if err := c.ReadResponse(&t.x.Response.Header, &c.response, head, maxResponseHead); err != nil {
+			return err
+		}
+		switch s := c.response.Status; {
+		case s == 101 && upgrade && string(c.response.Switch) == "websocket":
+			c.tunnel = true
+			return nil
+		case s == 101: // nobody asked (RFC 9110 7.8)
+			return errUnasked
+		case s >= 200:
+			return c.Body.Gather(0)
+		}
+	}
+	return errInterim
+}
+
+var (
+	errUnasked = &wire.Error{Text: "101 that nobody asked for"}
+	errInterim = &wire.Error{Text: "too many interim responses"}
+)
+
+// accept hands the response to the exchange.
+func (t *try) accept(c *conn) {
+	x := t.x
+	x.Endpoint = c.endpoint.config.Address
+	c.Body.Idle, c.Body.Until = t.terms.Idle, t.deadline
+	c.Arm(t.deadline)
+	if c.tunnel {
+		c.Arm(0)
+		x.Tunnel = &exchange.Tunnel{Upstream: c.Conn}
+	} else if c.Body.Length() != 0 {
+		x.ResponseBody = &c.Body
+	}
+	if c.upload != nil && !c.upload.finished.Load() {
+		x.Close = true // the rest of the request may be left unread
+	}
+	x.Retain(c.finish)
+}
+
+// give closes c after a failure and names it.
+func (t *try) give(c *conn, err error, until wire.Instant) *exchange.Fault {
+	fault := c.upload.failed()
+	_ = c.Close()
+	c.upload.join()
+	c.upload = nil
+	c.endpoint.pool.release()
+	var refused *wire.Error
+	switch {
+	case fault != nil:
+		return fault
+	case wire.TimedOut(err):
+		return exchange.UpstreamTimeout
+	case errors.As(err, &refused):
+		return exchange.UpstreamInvalid
+	}
+	return exchange.UpstreamReset
+}

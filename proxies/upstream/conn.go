@@ -1,0 +1,140 @@
+package upstream
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"crossroads/proxies/exchange"
+	"crossroads/proxies/wire"
+)
+
+// conn is a connection to an endpoint. It belongs to one exchange at a time, or to the pool.
+type conn struct {
+	*wire.Conn
+	endpoint *endpoint
+	since    wire.Instant // idle since
+	reused   bool         // it has carried an exchange before
+	finish   func()       // settle as a value, made once, so that Retain allocates nothing
+
+	// of the exchange in flight
+	generation uint64
+	response   wire.Response
+	upload     *upload
+	tunnel     bool
+}
+
+// split cuts an endpoint's address into what net.Dial wants.
+func split(address string) (network, addr string) {
+	if path, ok := strings.CutPrefix(address, "unix:"); ok {
+		return "unix", path
+	}
+	return "tcp", address
+}
+
+// dial opens a connection. A fault of dialling says that the request cannot have been processed.
+func (e *endpoint) dial(until wire.Instant) (*conn, *exchange.Fault) {
+	if !e.pool.reserve() {
+		return nil, exchange.Overloaded
+	}
+	c, err := e.connect(until)
+	if err != nil {
+		e.pool.release()
+		return nil, dialFault(err)
+	}
+	return c, nil
+}
+
+func (e *endpoint) connect(until wire.Instant) (*conn, error) {
+	began := time.Now()
+	timeout := e.up.config.Connect.D()
+	if until != 0 {
+		left := max(time.Duration(until-wire.Now()), time.Millisecond)
+		if timeout <= 0 || left < timeout {
+			timeout = left
+		}
+	}
+	ctx := context.Background()
+	if timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, timeout)
+		defer cancel()
+	}
+	var d net.Dialer
+	sock, err := d.DialContext(ctx, e.network, e.address)
+	if err != nil {
+		return nil, err
+	}
+	if e.up.tls != nil {
+		if settings := e.up.tls(e.config); settings != nil {
+			secure := tls.Client(sock, settings)
+			if err := secure.HandshakeContext(ctx); err != nil {
+				_ = sock.Close()
+				return nil, &handshakeError{err}
+			}
+			sock = secure
+		}
+	}
+	c := &conn{Conn: wire.NewConn(sock), endpoint: e}
+	c.finish = c.settle
+	e.up.observer.Connect(e.up.name, time.Since(began))
+	return c, nil
+}
+
+// handshakeError tells a refused identity from a network that failed.
+type handshakeError struct{ error }
+
+func (h *handshakeError) Unwrap() error { return h.error }
+
+func dialFault(err error) *exchange.Fault {
+	var handshake *handshakeError
+	var network net.Error
+	switch {
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
+		return exchange.UpstreamConnect.With("timeout")
+	case errors.As(err, &handshake) && !errors.As(err, &network):
+		return exchange.UpstreamIdentity
+	}
+	return exchange.UpstreamConnect
+}
+
+// discard closes the connection.
+func (c *conn) discard() {
+	_ = c.Close()
+	c.endpoint.pool.release()
+}
+
+// settle ends the exchange on the connection: it runs when the response was sent or given up, and decides what it showed about the
+// endpoint and whether the connection is kept.
+func (c *conn) settle() {
+	uploaded := c.upload.join()
+	c.upload = nil
+	b := &c.Body
+	whole := b.Done()
+	v := success
+	switch {
+	case c.tunnel:
+	case c.response.Status == 429:
+		v = shed
+	case c.response.Status >= 500, b.Stalled(), !whole && b.Err() != nil:
+		v = failure
+	case !whole:
+		v = abandoned
+	}
+	c.endpoint.settle(c.generation, v)
+	c.reused = true
+	if whole && uploaded && !c.tunnel && !c.response.Close && c.Buffered() == 0 {
+		c.Arm(0)
+		c.Rest()
+		c.since = wire.Now()
+		if c.endpoint.pool.put(c) {
+			return
+		}
+	}
+	_ = c.Close()
+	c.endpoint.pool.release()
+}

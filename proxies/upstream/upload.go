@@ -1,0 +1,101 @@
+package upstream
+
+import (
+	"errors"
+	"io"
+	"sync/atomic"
+
+	"crossroads/proxies/exchange"
+	"crossroads/proxies/wire"
+)
+
+// inlineBody is the largest request body of declared length that is read whole before the upstream is asked: it leaves with the head
+// in one write and can be sent again.
+const inlineBody = 64 << 10
+
+// incoming is what a request body can do besides being read; a wire.Incoming can.
+type incoming interface {
+	wire.Body
+	Gather(limit int) error
+	Limit(n int64) error
+	Stop()
+	Resume()
+}
+
+// upload streams a request body in a goroutine of its own, so that a response that comes early is seen.
+type upload struct {
+	done     chan struct{}
+	body     wire.Body
+	finished atomic.Bool // all of it is on the wire
+	broken   atomic.Bool // the body could not be read: err says why once done is closed
+	err      error
+}
+
+// start begins to stream the body on c, behind the head.
+func startUpload(c *conn, body wire.Body) *upload {
+	u := &upload{done: make(chan struct{}), body: body}
+	go func() {
+		defer close(u.done)
+		if u.err = u.run(c, body.Length() == wire.Chunked); u.err != nil {
+			u.broken.Store(true)
+			c.Interrupt() // whoever waits for the response must not wait for it any longer
+		}
+	}()
+	return u
+}
+
+// run returns only errors of the body. Where writing fails the upstream may have answered already: its reader will tell.
+func (u *upload) run(c *conn, chunked bool) error {
+	data := make([]byte, 32<<10)
+	var out wire.Buffer
+	defer out.Give()
+	for {
+		n, err := u.body.Read(data)
+		if n > 0 {
+			p := data[:n]
+			if chunked {
+				out.Take()
+				out.B = wire.AppendChunk(out.B, p)
+				p = out.B
+			}
+			if _, err := c.Write(p); err != nil {
+				return nil
+			}
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			if chunked {
+				if _, err := io.WriteString(c, wire.LastChunk); err != nil {
+					return nil
+				}
+			}
+			u.finished.Store(true)
+			return nil
+		case err != nil:
+			return err
+		}
+	}
+}
+
+// join ends the upload; true means that the body was sent whole. No upload is a whole one.
+func (u *upload) join() bool {
+	if u == nil {
+		return true
+	}
+	if b, ok := u.body.(incoming); ok && !u.finished.Load() {
+		b.Stop()
+		<-u.done
+		b.Resume()
+	}
+	<-u.done
+	return u.finished.Load()
+}
+
+// failed returns why the body could not be read, if that is why the upload ended.
+func (u *upload) failed() *exchange.Fault {
+	if u == nil || !u.broken.Load() {
+		return nil
+	}
+	<-u.done
+	return exchange.RequestFault(u.err)
+}

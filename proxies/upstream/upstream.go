@@ -1,0 +1,138 @@
+// Package upstream takes an exchange to one of several endpoints that serve the same thing: it balances, keeps connections,
+// trips endpoints that fail out of the choice, and tries again where that is safe.
+//
+// Its one invariant: a connection carries a further request only if everything sent and received on it belonged to exchanges that
+// ended whole; where that is in doubt it is closed. It does not know routes' matches, stages or how a response reaches its client.
+package upstream
+
+import (
+	"crypto/tls"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"crossroads/proxies/config"
+	"crossroads/proxies/exchange"
+)
+
+// Options is what an upstream is made of.
+type Options struct {
+	Name     string
+	Config   config.Upstream
+	TLS      func(config.Endpoint) *tls.Config // nil, or returning nil: plaintext; the configuration verifies the peer
+	Observer Observer                          // may be nil
+	Now      func() time.Time                  // of the breakers; nil: time.Now
+	Seed     uint64                            // of random choices
+}
+
+// Observer hears what metrics count. Its methods are called on the data path and must not block.
+type Observer interface {
+	Attempt(upstream, result string)
+	Connect(upstream string, d time.Duration)
+	BreakerChange(upstream, endpoint, state string)
+}
+
+// Upstream implements exchange.Forwarder.
+type Upstream struct {
+	name     string
+	config   config.Upstream
+	tls      func(config.Endpoint) *tls.Config
+	observer Observer
+	now      func() time.Time
+	fleet    atomic.Pointer[fleet]
+
+	mu     sync.Mutex // of Update and Close
+	closed bool
+	random *rand.Rand // of breakers, under mu
+}
+
+var _ exchange.Forwarder = (*Upstream)(nil)
+
+// New makes an upstream of the configured endpoints; there may be none yet.
+func New(o Options) (*Upstream, error) {
+	u := &Upstream{name: o.Name, config: o.Config, tls: o.TLS, observer: o.Observer, now: o.Now}
+	if u.now == nil {
+		u.now = time.Now
+	}
+	if u.observer == nil {
+		u.observer = silent{}
+	}
+	u.random = rand.New(rand.NewPCG(o.Seed, 1))
+	b, err := newBalancer(o.Config.Balance, o.Seed)
+	if err != nil {
+		return nil, fmt.Errorf("upstream %s: %w", o.Name, err)
+	}
+	u.fleet.Store(&fleet{balance: b})
+	u.Update(o.Config.Endpoints)
+	return u, nil
+}
+
+// Update puts other endpoints in place, atomically. Those that stay keep their connections, breakers and estimates; of those that
+// leave, idle connections are closed and exchanges in flight end as they would.
+func (u *Upstream) Update(endpoints []config.Endpoint) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	old := u.fleet.Load()
+	known := map[config.Endpoint]*endpoint{}
+	for _, e := range old.endpoints {
+		known[e.config] = e
+	}
+	next := &fleet{balance: old.balance}
+	for _, c := range endpoints {
+		if c.Weight == 0 {
+			c.Weight = 1
+		}
+		e := known[c]
+		if e == nil {
+			e = newEndpoint(u, c)
+		}
+		delete(known, c)
+		next.endpoints = append(next.endpoints, e)
+	}
+	u.fleet.Store(next)
+	for _, e := range known {
+		e.pool.close()
+	}
+}
+
+// Close closes idle connections and keeps none from now on.
+func (u *Upstream) Close() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.closed = true
+	for _, e := range u.fleet.Load().endpoints {
+		e.pool.close()
+	}
+}
+
+// EndpointState is what an endpoint looks like from outside.
+type EndpointState struct {
+	Address  string `json:"address"`
+	Weight   int    `json:"weight"`
+	Identity string `json:"identity,omitempty"`
+	Ready    bool   `json:"ready"`
+	Breaker  string `json:"breaker"` // closed | open | half_open
+	InFlight int64  `json:"in_flight"`
+	Pooled   int    `json:"pooled"`
+	Open     int    `json:"open_connections"`
+	Served   int64  `json:"served"` // exchanges that ended whole with a status below 500
+	Failed   int64  `json:"failed"`
+}
+
+// Endpoints describes the endpoints in their configured order.
+func (u *Upstream) Endpoints() []EndpointState {
+	endpoints := u.fleet.Load().endpoints
+	states := make([]EndpointState, 0, len(endpoints))
+	for _, e := range endpoints {
+		states = append(states, e.describe(u.now()))
+	}
+	return states
+}
+
+type silent struct{}
+
+func (silent) Attempt(string, string)               {}
+func (silent) Connect(string, time.Duration)        {}
+func (silent) BreakerChange(string, string, string) {}
