@@ -53,10 +53,15 @@ type outcome struct {
 // learns only by reading whether its certificate was accepted.
 func handshake(t testing.TB, client, server *tls.Config) outcome {
 	t.Helper()
+	return handshakeAt(t, listen(t), client, server)
+}
+
+func listen(t testing.TB) net.Listener {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	defer l.Close()
-	return handshakeAt(t, l, client, server)
+	t.Cleanup(func() { l.Close() })
+	return l
 }
 
 func handshakeAt(t testing.TB, l net.Listener, client, server *tls.Config) outcome {
