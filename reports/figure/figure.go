@@ -51,6 +51,7 @@ type Series struct {
 	Label  bool    `json:"-"` // written where the line ends
 	Line   bool    `json:"-"`
 	Faint  bool    `json:"-"`
+	Dodge  float64 `json:"-"` // points to the right, so that marks at one X do not cover each other
 	Points []Point `json:"points"`
 }
 
@@ -97,6 +98,13 @@ type Rows struct {
 	Dots  []Dot    `json:"dots,omitempty"`
 	Notes []string `json:"notes,omitempty"` // at the right end of each row
 	Steps bool     `json:"-"`               // a waterfall: each bar begins where the one above it ends
+	Keys  []Key    `json:"-"`               // what the colours of bars stand for, over the chart
+}
+
+// Key is the meaning of an ink.
+type Key struct {
+	Ink  int
+	Text string
 }
 
 // Bar from one value to another. Text is written into it where it fits.

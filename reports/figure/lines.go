@@ -114,7 +114,7 @@ func (l *Lines) series(c draw.Canvas, s Series, x, y func(float64) vg.Length) {
 	var line []vg.Point
 	for _, pt := range s.Points {
 		if l.visible(pt) {
-			line = append(line, vg.Point{X: x(pt.X), Y: y(pt.Y)})
+			line = append(line, vg.Point{X: x(pt.X) + vg.Length(s.Dodge), Y: y(pt.Y)})
 		}
 	}
 	if s.Line && len(line) > 1 {
@@ -124,7 +124,7 @@ func (l *Lines) series(c draw.Canvas, s Series, x, y func(float64) vg.Length) {
 		if !l.visible(pt) {
 			continue
 		}
-		at := vg.Point{X: x(pt.X), Y: y(pt.Y)}
+		at := vg.Point{X: x(pt.X) + vg.Length(s.Dodge), Y: y(pt.Y)}
 		if pt.Low != nil && pt.High != nil && s.Line && l.Y.shows(*pt.Low) {
 			whisker(c, at.X, y(*pt.Low), y(*pt.High), col)
 		}

@@ -11,6 +11,7 @@ type chart struct {
 	plot   *plot.Plot
 	title  string // of the Y axis, written over the chart and not up its side
 	height vg.Length
+	top    vg.Length                                          // room kept free over the chart
 	names  int                                                // the most runes of a name
 	beside func(names int) vg.Length                          // how much room it wants at the right
 	write  func(whole, data draw.Canvas, p *plot.Plot, n int) // and what it writes there
@@ -51,7 +52,7 @@ func (ch *chart) draw(c draw.Canvas) {
 		names = 14
 	}
 	ch.names = names
-	inner := draw.Crop(c, 2, -ch.beside(names)-2, 2, -4)
+	inner := draw.Crop(c, 2, -ch.beside(names)-2, 2, -4-ch.top)
 	if ch.title != "" {
 		sty := style(Muted.Light, small, draw.XLeft)
 		c.FillText(sty, vg.Point{X: c.Min.X + 2, Y: c.Max.Y - 8}, ch.title)

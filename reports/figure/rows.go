@@ -26,6 +26,9 @@ func (r *Rows) chart() *chart {
 	p.Y.Tick.Label.Color = Ink.Light
 	p.Y.Tick.Label.Font.Size = normal
 	ch := &chart{plot: p, height: rowHeight*vg.Length(len(r.Names)) + 44}
+	if len(r.Keys) > 0 {
+		ch.top, ch.height = 20, ch.height+20
+	}
 	p.Y.Tick.Marker = plot.TickerFunc(func(_, _ float64) []plot.Tick { return r.ticks(ch.names) })
 	p.Add(r)
 	ch.beside = func(int) vg.Length {
@@ -103,6 +106,14 @@ func (r *Rows) interval(c draw.Canvas, low, high, at vg.Length) {
 
 func (r *Rows) write(whole, data draw.Canvas, p *plot.Plot, _ int) {
 	_, y := p.Transforms(&data)
+	left := data.Min.X
+	for _, k := range r.Keys {
+		at := vg.Point{X: left, Y: whole.Max.Y - 9}
+		whole.SetColor(ink(k.Ink))
+		whole.Fill(box(at.X, at.Y-5, at.X+10, at.Y+5))
+		whole.FillText(style(Muted.Light, small, draw.XLeft), vg.Point{X: at.X + 14, Y: at.Y}, k.Text)
+		left += 30 + width(k.Text, small)
+	}
 	for i, n := range r.Notes {
 		whole.FillText(style(Ink.Light, small, draw.XLeft), vg.Point{X: data.Max.X + 8, Y: y(r.at(i))}, n)
 	}

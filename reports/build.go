@@ -1,0 +1,34 @@
+package reports
+
+import (
+	"crossroads/results"
+)
+
+// Build computes the report of a run. A run without one finished trial is ErrNothing.
+func Build(run *results.Run) (*Report, error) {
+	rec, err := Read(run)
+	if err != nil {
+		return nil, err
+	}
+	return FromRecords(rec)
+}
+
+// FromRecords computes a report from records alone.
+func FromRecords(rec Records) (*Report, error) {
+	b, err := newBook(rec)
+	if err != nil {
+		return nil, err
+	}
+	r := &Report{
+		Schema: Schema, Header: b.header(), Costs: b.costs(), Benefits: b.benefits(), Findings: b.findings(), run: rec.Dir,
+	}
+	for _, s := range []Section{
+		b.loadSection(), b.layersSection(), b.spectrumSection(), b.resourcesSection(), b.timeSection(), b.errorsSection(),
+		b.trialsSection(), b.readingSection(), b.reproduceSection(),
+	} {
+		if len(s.Text) > 0 || len(s.Parts) > 0 {
+			r.Sections = append(r.Sections, s)
+		}
+	}
+	return r, nil
+}

@@ -1,0 +1,203 @@
+package reports
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"crossroads/reports/quantity"
+	"crossroads/results"
+)
+
+// mostInvalid is the share of trials that the instrument may spoil before the run is degraded, and half is where it is invalid.
+const mostInvalid = 0.10
+
+// economical pacing sleeps through due times: its trials are evidence on throughput and CPU and never on response times.
+const economical = "native/economical"
+
+func (b *book) header() Header {
+	h := Header{ID: b.Plan.ID, Name: b.Plan.Name, Quick: b.Plan.KeptAlive, Warnings: slices.Clone(b.Environment.Warnings)}
+	for _, w := range b.Warnings {
+		h.Warnings = append(h.Warnings, w.String())
+	}
+	if b.Environment.Dirty {
+		h.Warnings = append(h.Warnings, "the source had changes that were not committed: the commit does not say what was measured")
+	}
+	for _, g := range results.Gaps(b.Sittings, b.Trials) {
+		text := fmt.Sprintf("resumed: nobody worked on the run for %s, from %s to %s", pause(g.To.Sub(g.From)), stamp(g.From), stamp(g.To))
+		if g.After != "" {
+			text += ", after trial " + g.After
+		}
+		h.Warnings = append(h.Warnings, text)
+	}
+	h.Status, h.Reasons = b.judge()
+	h.Verdict = verdicts[h.Status]
+	h.Facts = b.facts()
+	return h
+}
+
+var verdicts = map[Status]string{
+	Valid:    "The run can be believed as it stands.",
+	Degraded: "The run can be read, with the reservations below.",
+	Invalid:  "The run is no evidence: the instrument or the target failed where it counts.",
+	Partial:  "This is a part of a run. It gives no verdict.",
+}
+
+// judge is the state of the run: rules over outcomes, none of which looks at a latency.
+func (b *book) judge() (Status, []string) {
+	n := b.outcomes()
+	fatal, reservations := b.fatal(n), b.reservations(n)
+	missing := results.Missing(b.Plan, b.Trials, b.Exclusions)
+	switch {
+	case len(missing) > 0:
+		part := fmt.Sprintf("%s of %s planned trials are missing", quantity.Count(len(missing)), quantity.Count(len(b.Plan.Trials)))
+		return Partial, slices.Concat([]string{part}, fatal, reservations)
+	case len(fatal) > 0:
+		return Invalid, slices.Concat(fatal, reservations)
+	case len(reservations) > 0:
+		return Degraded, reservations
+	}
+	return Valid, nil
+}
+
+func (b *book) outcomes() map[results.Outcome]int {
+	n := map[results.Outcome]int{}
+	for _, t := range b.Trials {
+		n[t.Outcome]++
+	}
+	return n
+}
+
+func (b *book) fatal(n map[results.Outcome]int) (reasons []string) {
+	if all := len(b.Trials); 2*n[results.Invalid] > all {
+		reasons = append(reasons, fmt.Sprintf("%s trials are invalid, more than half", of(n[results.Invalid], all)))
+	}
+	if b.direct >= 0 && len(b.ref(b.direct).with(results.Valid)) == 0 {
+		reasons = append(reasons, fmt.Sprintf("direct has no valid trial at %s: nothing can be held against it", quantity.Rate(b.refRate)))
+	}
+	return reasons
+}
+
+func (b *book) reservations(n map[results.Outcome]int) (reasons []string) {
+	all := len(b.Trials)
+	if k := n[results.Failed]; k > 0 {
+		reasons = append(reasons, fmt.Sprintf("%s trials failed: a process of the target ended, or was never ready", of(k, all)))
+	}
+	if k := n[results.Invalid]; float64(k) > mostInvalid*float64(all) && 2*k <= all {
+		reasons = append(reasons, fmt.Sprintf("%s trials are invalid and excluded", of(k, all)))
+	}
+	if k := len(b.Exclusions); k > 0 {
+		reasons = append(reasons, "parity kept out "+strings.Join(b.excludedArms(), ", "))
+	}
+	if b.direct < 0 {
+		reasons = append(reasons, "no direct arm: overheads cannot be given")
+	}
+	if b.Plan.Rounds < enough {
+		reasons = append(reasons, fmt.Sprintf("%s: no interval can be given below %d", plural(b.Plan.Rounds, "round"), enough))
+	}
+	for arm := range b.Plan.Arms {
+		valid := len(b.ref(arm).with(results.Valid))
+		if b.Plan.Rounds >= enough && valid < enough && !(arm == b.direct && valid == 0) {
+			reasons = append(reasons, fmt.Sprintf("%s has %s at %s: too few for an interval",
+				b.name(arm), plural(valid, "valid trial"), quantity.Rate(b.refRate)))
+		}
+	}
+	if b.paced(economical) {
+		reasons = append(reasons, "the driver paced economically: no evidence on response times")
+	}
+	if b.Plan.KeptAlive {
+		reasons = append(reasons, "quick look, not evidence: processes were kept alive over rounds")
+	}
+	return reasons
+}
+
+func (b *book) excludedArms() []string {
+	var arms []string
+	for _, e := range b.Exclusions {
+		if !slices.Contains(arms, e.Arm) {
+			arms = append(arms, e.Arm)
+		}
+	}
+	return arms
+}
+
+func (b *book) paced(by string) bool {
+	return slices.ContainsFunc(b.Plan.Trials, func(t results.PlannedTrial) bool { return t.Driver == by })
+}
+
+func (b *book) facts() []Fact {
+	n, e := b.outcomes(), b.Environment
+	trials := fmt.Sprintf("%s: %s valid, %s saturated, %s invalid, %s failed", plural(len(b.Trials), "trial"), quantity.Count(n[results.Valid]),
+		quantity.Count(n[results.Saturated]), quantity.Count(n[results.Invalid]), quantity.Count(n[results.Failed]))
+	commit := e.Commit
+	if len(commit) > 12 {
+		commit = commit[:12]
+	}
+	if e.Dirty {
+		commit += ", with changes"
+	}
+	return nonEmpty([]Fact{
+		{"Measured", trials},
+		{"Load", b.load()},
+		{"When", b.when()},
+		{"Host", join(e.Host, e.CPU, plural(e.CPUs, "CPU"), memoryText(e.Memory))},
+		{"CPUs", e.Placement},
+		{"Commit", commit},
+		{"Seed", fmt.Sprint(b.Plan.Seed)},
+	})
+}
+
+func (b *book) load() string {
+	var rates, conns []string
+	for _, r := range b.rates {
+		rates = append(rates, quantity.Of(r, quantity.PerSecond).Number())
+	}
+	for _, c := range b.conns {
+		conns = append(conns, quantity.Count(c))
+	}
+	return fmt.Sprintf("%s/s offered over %s connections, %s, compared at %s", strings.Join(rates, ", "), strings.Join(conns, ", "),
+		plural(b.Plan.Rounds, "round"), quantity.Rate(b.refRate))
+}
+
+func (b *book) when() string {
+	first, last := b.Trials[0].Started, b.Trials[0].Started
+	for _, t := range b.Trials {
+		if t.Started.Before(first) {
+			first = t.Started
+		}
+		if end := t.Started.Add(time.Duration(t.Elapsed)); end.After(last) {
+			last = end
+		}
+	}
+	return fmt.Sprintf("%s, for %s", stamp(first), pause(last.Sub(first)))
+}
+
+func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
+
+func pause(d time.Duration) string { return d.Round(time.Second).String() }
+
+func of(k, n int) string { return quantity.Count(k) + " of " + quantity.Count(n) }
+
+// plural counts things: 1 round, 6 rounds.
+func plural(n int, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return quantity.Count(n) + " " + thing
+}
+
+func memoryText(bytes int64) string {
+	if bytes == 0 {
+		return ""
+	}
+	return quantity.Of(float64(bytes)/(1<<20), quantity.MiB).WithUnit()
+}
+
+func join(parts ...string) string {
+	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), ", ")
+}
+
+func nonEmpty(facts []Fact) []Fact {
+	return slices.DeleteFunc(facts, func(f Fact) bool { return f.Text == "" })
+}
