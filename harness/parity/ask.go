@@ -1,0 +1,100 @@
+package parity
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"crossroads/topologies"
+)
+
+// client asks like a stranger: no connection is kept, for an idle one would be counted among the sockets measured later, nothing is
+// unpacked and no redirection is followed.
+var client = &http.Client{
+	Transport:     &http.Transport{DisableKeepAlives: true, DisableCompression: true, Proxy: nil},
+	Timeout:       timeout,
+	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+}
+
+// answer is what came back.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+func (a answer) hash() string {
+	sum := sha256.Sum256(a.body)
+	return hex.EncodeToString(sum[:6])
+}
+
+// change alters a declared request for a probe; an empty value takes the field out.
+type change struct{ name, value string }
+
+// ask sends a declared request, changed, to a base URL. The sequence number decides every draw of the origin.
+func (c *checker) ask(ctx context.Context, base string, declared topologies.Request, seq int, changes ...change) (answer, error) {
+	body := bytes.Repeat([]byte{'x'}, int(declared.Body.Size))
+	request, err := http.NewRequestWithContext(ctx, method(declared), strings.TrimSuffix(base, "/")+declared.Path, bytes.NewReader(body))
+	if err != nil {
+		return answer{}, fmt.Errorf("making a request for %s: %w", declared.Path, err)
+	}
+	request.Header.Set("X-Crossroads-Seq", strconv.Itoa(seq))
+	for name, value := range declared.Headers.All() {
+		set(request, name, value)
+	}
+	for _, change := range changes {
+		set(request, change.name, change.value)
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return answer{}, unwrapped(err)
+	}
+	defer response.Body.Close()
+	content, err := io.ReadAll(response.Body)
+	if err != nil {
+		return answer{}, fmt.Errorf("reading the body after %d bytes: %w", len(content), err)
+	}
+	return answer{response.StatusCode, response.Header, content}, nil
+}
+
+func method(r topologies.Request) string {
+	if r.Method == "" {
+		return http.MethodGet
+	}
+	return r.Method
+}
+
+func set(r *http.Request, name, value string) {
+	switch {
+	case strings.EqualFold(name, "Host"):
+		r.Host = value
+	case value == "":
+		r.Header.Del(name)
+	default:
+		r.Header.Set(name, value)
+	}
+}
+
+// unwrapped leaves the method and the URL, which the finding names itself, out of a client's error.
+func unwrapped(err error) error {
+	var outer interface{ Unwrap() error }
+	if errors.As(err, &outer) && outer.Unwrap() != nil {
+		return outer.Unwrap()
+	}
+	return err
+}
+
+// first is the request that feature probes are made from.
+func (c *checker) first() topologies.Request {
+	if len(c.requests) == 0 {
+		return topologies.Request{Path: "/"}
+	}
+	return c.requests[0]
+}

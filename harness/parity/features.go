@@ -1,0 +1,72 @@
+package parity
+
+import (
+	"context"
+	"net/http"
+
+	"crossroads/harness/deploy"
+	"crossroads/topologies"
+)
+
+const keyField = "X-Api-Key"
+
+// keyAuth tries every gateway without a key and with a wrong one. A stage that is on refuses both with 401; one that is off or in
+// shadow lets both pass, for a stage that acts where it should not falsifies a comparison as much.
+func (c *checker) keyAuth(ctx context.Context) []string {
+	g := c.arm.Topology.Gateway
+	if g == nil {
+		return nil
+	}
+	on := g.Stages.KeyAuth != nil && g.Stages.KeyAuth.Mode == topologies.ModeOn
+	tries := []struct{ what, key string }{{"without a key", ""}, {"with a wrong key", "not a key of anybody"}}
+	return each(c.deployment.Entries(), func(entry deploy.Entry) []string {
+		var found []string
+		for _, try := range tries {
+			got, err := c.ask(ctx, entry.URL, c.first(), 0, change{keyField, try.key})
+			switch {
+			case err != nil:
+				found = append(found, one("a request %s at %s: %v", try.what, entry.Name, err)...)
+			case on && got.status != http.StatusUnauthorized:
+				found = append(found, one("a request %s at %s was answered %d where key_auth is on: 401 was due", try.what, entry.Name, got.status)...)
+			case !on && got.status == http.StatusUnauthorized:
+				found = append(found, one("a request %s at %s was answered 401 where key_auth is not on", try.what, entry.Name)...)
+			}
+		}
+		return found
+	})
+}
+
+// rateLimit sends more than the burst of the probe consumer in one go. Each gateway keeps its own count, so each is tried.
+func (c *checker) rateLimit(ctx context.Context) []string {
+	g := c.arm.Topology.Gateway
+	if g == nil {
+		return nil
+	}
+	limit := g.Stages.RateLimit
+	on := limit != nil && limit.Mode == topologies.ModeOn
+	return each(c.deployment.Entries(), func(entry deploy.Entry) []string {
+		var passed, limited int
+		for range deploy.ProbeBurst + 2 {
+			got, err := c.ask(ctx, entry.URL, c.first(), 0, change{keyField, deploy.ProbeKey})
+			switch {
+			case err != nil:
+				return one("a request of the probe consumer at %s: %v", entry.Name, err)
+			case got.status == http.StatusTooManyRequests:
+				limited++
+			case got.status == http.StatusUnauthorized:
+				return one("the probe consumer's key is not known at %s: the limit could not be tried", entry.Name)
+			default:
+				passed++
+			}
+		}
+		switch {
+		case on && limited == 0:
+			return one("%d requests in one go at %s, %d allowed: none was answered 429 where rate_limit is on", passed, entry.Name, deploy.ProbeBurst)
+		case on && passed == 0:
+			return one("every request of the probe consumer at %s was answered 429, the first included", entry.Name)
+		case !on && limited > 0:
+			return one("%d of %d requests at %s were answered 429 where rate_limit is not on", limited, limited+passed, entry.Name)
+		}
+		return nil
+	})
+}

@@ -1,0 +1,113 @@
+// Package parity proves, before an arm is loaded, that it does the work it is going to be compared by: the same answers as the
+// origin's own, through exactly the proxies that the topology says, with the declared features in force.
+//
+// Its one invariant: a probe passes only on evidence. What could not be asked is a failure, never a pass. It sends a few dozen
+// requests, measures nothing and changes nothing but the probe consumer's own rate limit.
+package parity
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"crossroads/harness/deploy"
+	"crossroads/topologies"
+)
+
+// Failure is one probe that did not find what the topology says.
+type Failure struct {
+	Probe string // answers, hops, key_auth, rate_limit or mtls
+	Text  string
+}
+
+// timeout bounds every single request of a probe.
+const timeout = 5 * time.Second
+
+// checker is one arm under its probes.
+type checker struct {
+	arm        *topologies.Arm
+	deployment deploy.Deployment
+	requests   []topologies.Request
+}
+
+// Check runs every probe that applies to the arm, all at the same time, and returns what failed, in a fixed order.
+func Check(ctx context.Context, arm *topologies.Arm, d deploy.Deployment) []Failure {
+	c := &checker{arm: arm, deployment: d, requests: arm.Experiment.Load.Requests}
+	if len(d.Entries()) == 0 {
+		return []Failure{{"answers", "the deployment has no entry"}}
+	}
+	probes := []struct {
+		name string
+		find func(context.Context) []string
+	}{
+		{"answers", c.answers},
+		{"hops", c.hops},
+		{"key_auth", c.keyAuth},
+		{"rate_limit", c.rateLimit},
+		{"mtls", c.mtls},
+	}
+	found := make([][]string, len(probes))
+	var wait sync.WaitGroup
+	for i, probe := range probes {
+		wait.Go(func() { found[i] = probe.find(ctx) })
+	}
+	wait.Wait()
+	var failures []Failure
+	for i, probe := range probes {
+		slices.Sort(found[i])
+		for _, text := range slices.Compact(found[i]) {
+			failures = append(failures, Failure{probe.name, text})
+		}
+	}
+	return failures
+}
+
+// each runs find for every item at the same time and gathers what was found.
+func each[T any](items []T, find func(T) []string) []string {
+	found := make([][]string, len(items))
+	var wait sync.WaitGroup
+	for i, item := range items {
+		wait.Go(func() { found[i] = find(item) })
+	}
+	wait.Wait()
+	return slices.Concat(found...)
+}
+
+// one is the list of a single finding.
+func one(format string, args ...any) []string { return []string{fmt.Sprintf(format, args...)} }
+
+// external says that somebody else runs the system: nothing is known of what stands in it.
+func (c *checker) external() bool { return c.arm.Topology.External != nil }
+
+// processes lists those of one kind.
+func (c *checker) processes(kind string) []deploy.Process {
+	var of []deploy.Process
+	for _, p := range c.deployment.Processes() {
+		if p.Kind == kind {
+			of = append(of, p)
+		}
+	}
+	return of
+}
+
+// origin is the base URL of a process of the entry service itself, past all proxies.
+func (c *checker) origin() (string, bool) {
+	for _, p := range c.processes(deploy.KindWorkload) {
+		if p.Service == c.arm.Experiment.Application.Entry {
+			return p.Admin, true
+		}
+	}
+	return "", false
+}
+
+// shorten keeps a finding on a line.
+func shorten(body []byte) string {
+	text := strings.Join(strings.Fields(string(body)), " ")
+	if len(text) > 120 {
+		return text[:120] + "..."
+	}
+	return text
+}

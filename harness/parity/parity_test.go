@@ -1,0 +1,293 @@
+package parity
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"crossroads/harness/deploy"
+	"crossroads/proxies/config/strict"
+	"crossroads/topologies"
+)
+
+const experiment = `
+version: 1
+name: demo
+application:
+  entry: shop
+  services:
+    shop: {response: {size: 100B}, script: [{call: stock}]}
+    stock: {}
+topologies:
+  direct: {}
+  gateway: {gateway: {stages: {key_auth: on, rate_limit: {rate: 100k, burst: 10k}}}}
+  plain-gateway: {gateway: {}}
+  shadow: {gateway: {stages: {key_auth: shadow, rate_limit: {mode: shadow, rate: 100k, burst: 10k}}}}
+  mesh: {mesh: {sidecars: both, mtls: strict}}
+  permissive: {mesh: {sidecars: both, mtls: permissive}}
+  mesh-plain: {mesh: {sidecars: both, mtls: off}}
+  gateway+mesh: {extends: [gateway, mesh]}
+load:
+  rates: [100]
+  requests:
+    - {path: /, headers: {X-Api-Key: demo}}
+    - {method: POST, path: /orders, headers: {X-Api-Key: demo}, body: {size: 64B}}
+`
+
+// system is a fake deployment that does everything right, unless told to lie.
+type system struct {
+	arm       *topologies.Arm
+	keys      bool // key_auth acts
+	limit     bool // rate_limit acts
+	missing   int  // hops left out towards the entry
+	skipped   int  // hops left out on the edge
+	lost      bool // the call to stock is not made
+	changed   func(body []byte, seq string) []byte
+	status    int           // instead of the origin's
+	inbound   func() string // starts an inbound port and returns its address
+	unlisted  bool          // the deployment does not list the origin
+	wrongSize bool          // the origin answers with another size than declared
+	alive     bool          // of the probe: answers with HTML instead of the workload's report
+
+	probes  atomic.Int64
+	origin  *httptest.Server
+	entry   *httptest.Server
+	sidecar string
+}
+
+func start(t *testing.T, arm string, lie func(*system)) (*system, *topologies.Arm) {
+	t.Helper()
+	e, err := topologies.Parse("demo.yaml", []byte(experiment))
+	require.NoError(t, err)
+	a, known := e.Arm(arm)
+	require.True(t, known)
+	s := &system{arm: a, changed: func(body []byte, _ string) []byte { return body }}
+	if g := a.Topology.Gateway; g != nil {
+		s.keys = g.Stages.KeyAuth != nil && g.Stages.KeyAuth.Mode == "on"
+		s.limit = g.Stages.RateLimit != nil && g.Stages.RateLimit.Mode == "on"
+	}
+	if m := a.Topology.Mesh; m != nil {
+		s.inbound = map[string]func() string{
+			"strict":     func() string { return tlsPort(t, tls.RequireAnyClientCert) },
+			"permissive": func() string { return plainPort(t, http.StatusOK) },
+			"off":        func() string { return plainPort(t, http.StatusOK) },
+		}[m.MTLS]
+	}
+	if lie != nil {
+		lie(s)
+	}
+	if s.inbound != nil {
+		s.sidecar = s.inbound()
+	}
+	s.origin, s.entry = httptest.NewServer(http.HandlerFunc(s.work)), httptest.NewServer(http.HandlerFunc(s.proxy))
+	t.Cleanup(func() { s.origin.Close(); s.entry.Close() })
+	return s, a
+}
+
+// work is the origin.
+func (s *system) work(w http.ResponseWriter, r *http.Request) {
+	size := 100
+	if s.wrongSize {
+		size = 99
+	}
+	seed := r.Method + r.URL.Path + r.Header.Get("X-Crossroads-Seq")
+	_, _ = w.Write([]byte(strings.Repeat(seed, size)[:size]))
+}
+
+// proxy is everything in front of the origin.
+func (s *system) proxy(w http.ResponseWriter, r *http.Request) {
+	key := r.Header.Get("X-Api-Key")
+	switch {
+	case s.keys && key != "demo" && key != "probe":
+		w.WriteHeader(http.StatusUnauthorized)
+	case s.limit && key == "probe" && s.probes.Add(1) > deploy.ProbeBurst:
+		w.WriteHeader(http.StatusTooManyRequests)
+	case r.Header.Get("X-Crossroads-Probe") == "1":
+		s.report(w)
+	default:
+		answer := httptest.NewRecorder()
+		s.work(answer, r)
+		if s.status != 0 {
+			w.WriteHeader(s.status)
+		}
+		_, _ = w.Write(s.changed(answer.Body.Bytes(), r.Header.Get("X-Crossroads-Seq")))
+	}
+}
+
+func (s *system) report(w http.ResponseWriter) {
+	if s.alive {
+		_, _ = w.Write([]byte("<h1>it works!</h1>"))
+		return
+	}
+	entry, edge := s.arm.Hops()
+	root := map[string]any{"service": "shop", "via": make([]string, max(0, entry-s.missing))}
+	if !s.lost {
+		root["calls"] = []any{map[string]any{"service": "stock", "via": make([]string, max(0, edge-s.skipped))}}
+	}
+	_ = json.NewEncoder(w).Encode(root)
+}
+
+func (s *system) Entries() []deploy.Entry {
+	return []deploy.Entry{{Name: "entry", URL: s.entry.URL}}
+}
+
+func (s *system) Processes() []deploy.Process {
+	var all []deploy.Process
+	if !s.unlisted {
+		all = append(all, deploy.Process{ID: "shop-1", Kind: deploy.KindWorkload, Service: "shop", Admin: s.origin.URL})
+	}
+	if s.sidecar != "" {
+		all = append(all, deploy.Process{ID: "sidecar-shop-1", Kind: deploy.KindSidecar, Service: "shop", Ports: map[string]string{"inbound": s.sidecar}})
+	}
+	return all
+}
+
+func (s *system) Exits() <-chan deploy.Exit                       { return nil }
+func (s *system) Signal(context.Context, string, os.Signal) error { return nil }
+func (s *system) Close(context.Context) error                     { return nil }
+
+// plainPort serves anybody in plaintext with a status.
+func plainPort(t *testing.T, status int) string {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }))
+	t.Cleanup(server.Close)
+	return server.Listener.Addr().String()
+}
+
+// tlsPort serves with TLS only.
+func tlsPort(t *testing.T, clients tls.ClientAuthType) string {
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	server.TLS = &tls.Config{ClientAuth: clients}
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // refusals are what is tested
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	return server.Listener.Addr().String()
+}
+
+func closedPort(t *testing.T) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.NoError(t, l.Close())
+	return l.Addr().String()
+}
+
+func TestHonestSystemsPass(t *testing.T) {
+	for _, arm := range []string{"direct", "gateway", "plain-gateway", "shadow", "mesh", "permissive", "mesh-plain", "gateway+mesh"} {
+		t.Run(arm, func(t *testing.T) {
+			s, a := start(t, arm, nil)
+			require.Empty(t, Check(t.Context(), a, s))
+		})
+	}
+}
+
+func TestLiesAreFound(t *testing.T) {
+	tests := []struct {
+		name  string
+		arm   string
+		lie   func(t *testing.T, s *system)
+		probe string
+		text  string
+	}{
+		{"a body cut short", "gateway", func(_ *testing.T, s *system) { s.changed = func(b []byte, _ string) []byte { return b[:99] } },
+			"answers", "a body of 99 bytes where the origin's own has 100"},
+		{"a body altered", "gateway", func(_ *testing.T, s *system) {
+			s.changed = func(b []byte, _ string) []byte { return append([]byte{'!'}, b[1:]...) }
+		}, "answers", "hashes to"},
+		{"an answer from memory", "gateway", func(_ *testing.T, s *system) {
+			s.changed = func(b []byte, _ string) []byte { return []byte(strings.ReplaceAll(string(b), "1", "0")) }
+		}, "answers", "hashes to"},
+		{"a status of its own", "mesh", func(_ *testing.T, s *system) { s.status = http.StatusServiceUnavailable },
+			"answers", "answered 503 where the origin itself answers 200"},
+		{"an origin that does less", "direct", func(_ *testing.T, s *system) { s.wrongSize = true },
+			"answers", "with 99 bytes where 100 are declared"},
+		{"nothing to compare with", "direct", func(_ *testing.T, s *system) { s.unlisted = true },
+			"answers", "no process of the entry service"},
+		{"a gateway that is not crossed", "gateway", func(_ *testing.T, s *system) { s.missing = 1 },
+			"hops", "the call of the driver to shop crossed no proxy where 1 are due"},
+		{"a sidecar too few on the edge", "mesh", func(_ *testing.T, s *system) { s.skipped = 1 },
+			"hops", "the call of shop to stock crossed 1 () where 2 are due"},
+		{"a proxy in the direct arm", "direct", func(_ *testing.T, s *system) { s.missing = -1 },
+			"hops", "the call of the driver to shop crossed 1 () where 0 are due"},
+		{"a call that is not made", "mesh", func(_ *testing.T, s *system) { s.lost = true },
+			"hops", "no call reached stock"},
+		{"somebody else answers", "gateway", func(_ *testing.T, s *system) { s.alive = true },
+			"hops", "not by the workload: <h1>it works!</h1>"},
+		{"authentication that does not act", "gateway", func(_ *testing.T, s *system) { s.keys = false },
+			"key_auth", "answered 200 where key_auth is on: 401 was due"},
+		{"authentication in shadow that acts", "shadow", func(_ *testing.T, s *system) { s.keys = true },
+			"key_auth", "answered 401 where key_auth is not on"},
+		{"a limit that does not act", "gateway", func(_ *testing.T, s *system) { s.limit = false },
+			"rate_limit", "none was answered 429"},
+		{"a limit that lets nothing pass", "gateway", func(_ *testing.T, s *system) { s.probes.Store(deploy.ProbeBurst) },
+			"rate_limit", "every request of the probe consumer"},
+		{"a limit that nobody declared", "plain-gateway", func(_ *testing.T, s *system) { s.limit = true },
+			"rate_limit", "were answered 429 where rate_limit is not on"},
+		{"plaintext served under strict", "mesh", func(t *testing.T, s *system) { s.inbound = func() string { return plainPort(t, 200) } },
+			"mtls", "sidecar-shop-1: a plaintext request was served under mtls: strict"},
+		{"no certificate asked for under strict", "gateway+mesh", func(t *testing.T, s *system) {
+			s.inbound = func() string { return tlsPort(t, tls.RequestClientCert) }
+		}, "mtls", "a TLS client without a certificate was served under mtls: strict"},
+		{"nobody on the inbound port", "mesh", func(t *testing.T, s *system) { s.inbound = func() string { return closedPort(t) } },
+			"mtls", "nobody to refuse a stranger"},
+		{"plaintext refused under permissive", "permissive", func(t *testing.T, s *system) {
+			s.inbound = func() string { return tlsPort(t, tls.RequireAnyClientCert) }
+		}, "mtls", "a plaintext request was refused under mtls: permissive"},
+		{"TLS where it is off", "mesh-plain", func(t *testing.T, s *system) { s.inbound = func() string { return tlsPort(t, tls.NoClientCert) } },
+			"mtls", "a plaintext request was refused under mtls: off"},
+		{"no sidecar at all", "mesh", func(_ *testing.T, s *system) { s.inbound = nil },
+			"mtls", "the deployment lists no sidecar"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s, arm := start(t, tt.arm, func(s *system) { tt.lie(t, s) })
+			failures := Check(t.Context(), arm, s)
+			require.NotEmpty(t, failures)
+			for _, f := range failures {
+				require.Equal(t, tt.probe, f.Probe, "only the probe concerned: %s", f.Text)
+			}
+			require.Contains(t, fmt.Sprint(failures), tt.text)
+		})
+	}
+}
+
+func TestDeclaredFailuresOfTheOriginAreAnswers(t *testing.T) {
+	s, arm := start(t, "gateway", nil)
+	broken := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) }))
+	defer broken.Close()
+	s.origin.Config.Handler, s.status = broken.Config.Handler, http.StatusBadGateway
+	s.changed = func([]byte, string) []byte { return nil }
+	require.Empty(t, Check(t.Context(), arm, s))
+}
+
+func TestExternalSystemsMustAnswer(t *testing.T) {
+	e := &topologies.Experiment{Load: topologies.Driving{Requests: []topologies.Request{{Path: "/", Headers: strict.Map[string]{}}}}}
+	arm := &topologies.Arm{Name: "before", Experiment: e, Topology: topologies.Topology{External: &topologies.External{URL: "http://127.0.0.1:1"}}}
+	s := &system{changed: func(b []byte, _ string) []byte { return b }}
+	s.entry = httptest.NewServer(http.HandlerFunc(s.proxy))
+	defer s.entry.Close()
+	require.Empty(t, Check(t.Context(), arm, s))
+	s.status = http.StatusNotFound
+	failures := Check(t.Context(), arm, s)
+	require.Len(t, failures, 1)
+	require.Contains(t, failures[0].Text, "answered 404")
+	s.entry.Close()
+	require.Contains(t, fmt.Sprint(Check(t.Context(), arm, s)), "connection refused")
+}
+
+func TestACancelledCheckDoesNotPass(t *testing.T) {
+	s, arm := start(t, "gateway", nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.NotEmpty(t, Check(ctx, arm, s))
+}
