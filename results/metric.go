@@ -5,7 +5,6 @@ import (
 	"math"
 	"slices"
 	"strconv"
-	"time"
 )
 
 // Unit of a metric, as Go benchmarks spell it. Values are kept in the unit and are never scaled on the way out.
@@ -26,8 +25,10 @@ type Metric struct {
 	Title  string // in words
 	Unit   Unit
 	Better string // lower, higher
-	times  string // of a quantile: the histogram
-	of     func(*Trial) (float64, bool)
+
+	times    string  // of a quantile: the histogram
+	quantile float64 // and which, 0-1
+	of       func(*Trial) (float64, bool)
 }
 
 // Of computes the metric of a trial; ok is false where the trial has no evidence for it: no such histogram, too few samples for
@@ -87,7 +88,7 @@ func three(v float64) string {
 // headline and goes without a prefix.
 func TimeQuantile(times string, q float64) Metric {
 	p := "p" + strconv.FormatFloat(math.Round(1e6*q)/1e4, 'f', -1, 64)
-	m := Metric{Name: p, Title: times + " time " + p, Unit: Sec, Better: "lower", times: times}
+	m := Metric{Name: p, Title: times + " time " + p, Unit: Sec, Better: "lower", times: times, quantile: q}
 	if times != Response {
 		m.Name = times + "-" + p
 	}
@@ -103,10 +104,13 @@ func TimeQuantile(times string, q float64) Metric {
 		if err != nil {
 			return 0, false
 		}
-		return time.Duration(Quantile(h, q)).Seconds(), true
+		return seconds(Quantile(h, q)), true
 	}
 	return m
 }
+
+// seconds divides once, so that the shortest decimal of the result has no digit beyond the nanosecond.
+func seconds(ns int64) float64 { return float64(ns) / 1e9 }
 
 // usage sums a number over the target's processes of the kinds, or over all of them where none is named. The driver is never part
 // of the target. Without any record of usage there is no number; without a process of the kind the number is 0.

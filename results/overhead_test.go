@@ -3,7 +3,6 @@ package results
 import (
 	"encoding/json"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -160,6 +159,24 @@ func TestMetrics(t *testing.T) {
 	require.False(t, Achieved().Latency())
 }
 
+func TestLevels(t *testing.T) {
+	trials := rounds(t, 6)
+	trials = append(trials, measured(t, "gateway", 7, 500, 1))
+	trials[len(trials)-1].Outcome = Saturated
+	metrics := []Metric{TimeQuantile(Response, 0.5), TimeQuantile(Response, 0.999), CPUPerRequest("")}
+	levels, err := Levels(trials, metrics)
+	require.NoError(t, err)
+	var names []string
+	for _, l := range levels {
+		names = append(names, l.Arm+" "+l.Metric.Name)
+		require.Equal(t, 6, l.N)
+		require.True(t, l.Estimate.Interval.Contains(l.Estimate.Value))
+	}
+	require.Equal(t, []string{"gateway p50", "gateway cpu", "direct p50", "direct cpu"}, names, "1,000 samples a trial give no p99.9")
+	require.InEpsilon(t, 1.25e-3+3*0.5e-3, levels[0].Estimate.Value, 0.001, "the third of six trials holds the merged median")
+	require.Equal(t, 150_000.0, levels[1].Estimate.Value)
+}
+
 func TestOneSpelling(t *testing.T) {
 	sec, ns, bytes, part := Metric{Unit: Sec}, Metric{Unit: NsReq}, Metric{Unit: Bytes}, Metric{Unit: Share}
 	for _, c := range []struct {
@@ -188,5 +205,5 @@ func TestOneSpelling(t *testing.T) {
 
 func TestSecondsAreExact(t *testing.T) {
 	// A time in whole nanoseconds is written in seconds without a digit too many.
-	require.Equal(t, "0.004101119", Metric{}.Plain(time.Duration(4_101_119).Seconds()))
+	require.Equal(t, "0.004101119", Metric{}.Plain(seconds(4_101_119)))
 }
