@@ -2,11 +2,14 @@ package harness
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"crossroads/proxies/config/units"
+	"crossroads/results"
 )
 
 // programs are the binaries a deployment may start, by kind of process.
@@ -23,6 +26,19 @@ func Binaries(executable string) (map[string]string, error) {
 		found[name] = path
 	}
 	return found, nil
+}
+
+// hashBinaries lists the programs with their hashes, in a fixed order.
+func hashBinaries(paths map[string]string) ([]results.Binary, error) {
+	var list []results.Binary
+	for _, name := range slices.Sorted(maps.Keys(paths)) {
+		sum, err := results.BinaryHash(paths[name])
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, results.Binary{Name: name, SHA256: sum})
+	}
+	return list, nil
 }
 
 func unitsDuration(d time.Duration) units.Duration { return units.Duration(d) }

@@ -140,7 +140,7 @@ func blockLength(e *topologies.Experiment, rate float64) time.Duration {
 	return e.Load.Duration.D()
 }
 
-func driverName(l topologies.Load) string {
+func driverName(l topologies.Driving) string {
 	if l.Driver == "native" {
 		return "native/" + l.Pacing
 	}

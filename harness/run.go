@@ -22,8 +22,9 @@ type Runner struct {
 	Keep       bool   // processes outlive their round
 	Progress   Progress
 
-	arms map[string]*topologies.Arm
-	kept map[string]deploy.Deployment
+	arms     map[string]*topologies.Arm
+	arrivals load.Arrivals
+	kept     map[string]deploy.Deployment
 }
 
 // Summary says how a run went, by counts of trials.
@@ -39,10 +40,14 @@ func (r *Runner) Do(ctx context.Context) (Summary, error) {
 	for _, arm := range r.Experiment.Arms() {
 		r.arms[arm.Name] = arm
 	}
+	var err error
+	if r.arrivals, err = load.DeclaredArrivals(r.Experiment.Load.Arrivals, "."); err != nil {
+		return Summary{}, err
+	}
 	r.kept = map[string]deploy.Deployment{}
 	defer r.closeKept()
 
-	missing, err := r.missing()
+	missing, err := r.Run.Missing()
 	if err != nil {
 		return Summary{}, err
 	}
@@ -56,22 +61,6 @@ func (r *Runner) Do(ctx context.Context) (Summary, error) {
 		}
 	}
 	return sum, nil
-}
-
-// missing is what has no record yet. Damage in the records is noted: it may not pass unseen.
-func (r *Runner) missing() ([]results.PlannedTrial, error) {
-	trials, damaged, err := r.Run.Trials()
-	if err != nil {
-		return nil, fmt.Errorf("reading the records of %s: %w", r.Run.Dir, err)
-	}
-	exclusions, more, err := r.Run.Exclusions()
-	if err != nil {
-		return nil, fmt.Errorf("reading the exclusions of %s: %w", r.Run.Dir, err)
-	}
-	for _, w := range append(damaged, more...) {
-		r.Progress.Note(w.String())
-	}
-	return results.Missing(r.Run.Plan, trials, exclusions), nil
 }
 
 // visits groups trials that follow each other in the plan and share a deployment: one arm in one round.

@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"crossroads/harness/deploy/process"
@@ -31,7 +29,7 @@ func (s Session) Do(ctx context.Context) (*results.Run, Summary, error) {
 	if err != nil {
 		return nil, Summary{}, err
 	}
-	run, err := s.open(ctx, binaries)
+	run, err := s.open(binaries)
 	if err != nil {
 		return nil, Summary{}, err
 	}
@@ -70,10 +68,8 @@ func (s Session) carryOut(ctx context.Context, run *results.Run, binaries map[st
 }
 
 // open begins a new run, or opens one to resume and refuses where plan, binaries or machine differ (*results.Mismatch).
-func (s Session) open(ctx context.Context, binaries map[string]string) (*results.Run, error) {
-	environment, err := results.CollectEnvironment(ctx, results.Surroundings{
-		Binaries: slices.Sorted(maps.Values(binaries)), Source: filepath.Dir(s.Executable), Placement: placement(s.Experiment),
-	})
+func (s Session) open(binaries map[string]string) (*results.Run, error) {
+	environment, err := s.environment(binaries)
 	if err != nil {
 		return nil, err
 	}
@@ -94,10 +90,22 @@ func (s Session) open(ctx context.Context, binaries map[string]string) (*results
 		return nil, err
 	}
 	plan.KeptAlive = run.Plan.KeptAlive
-	if err := run.Resumable(plan); err != nil {
+	if err := errors.Join(run.Resumable(environment), run.SamePlan(plan)); err != nil {
 		return nil, errors.Join(err, run.Close())
 	}
 	return run, nil
+}
+
+// environment is the machine, the programs and what a reader should know of the experiment.
+func (s Session) environment(binaries map[string]string) (results.Environment, error) {
+	environment, err := results.CollectEnvironment(nil)
+	if err != nil {
+		return environment, err
+	}
+	environment.Placement = placement(s.Experiment)
+	environment.Warnings = append(environment.Warnings, s.Experiment.Warnings()...)
+	environment.Binaries, err = hashBinaries(binaries)
+	return environment, err
 }
 
 // placement says in words which CPUs went to whom.

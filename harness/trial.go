@@ -25,7 +25,7 @@ func (r *Runner) trial(ctx context.Context, planned results.PlannedTrial, d depl
 
 	before := meter.Calibrate()
 	metering := &metering{processes: d.Processes()}
-	result, err := load.Run(loading, r.job(planned, d), r.Executable, metering.mark)
+	result, err := load.RunObserved(loading, r.job(planned, d), r.Executable, metering.see)
 	t.Host.CalibrationMS = [2]float64{milliseconds(before), 0}
 	metering.settle(&t)
 	stop()
@@ -41,7 +41,7 @@ func (r *Runner) trial(ctx context.Context, planned results.PlannedTrial, d depl
 	}
 	t.Host.CalibrationMS[1] = milliseconds(meter.Calibrate())
 	t.Counts, t.Errors, t.Statuses = result.Counts, result.Errors, result.Statuses
-	t.Times, t.Driver = result.Times, result.Driver
+	t.Times, t.Driver, t.Elapsed = result.Times, result.Driver, int64(result.Elapsed)
 	t.Seconds = mergeCPU(result.Seconds, metering.cpu)
 	return t, nil
 }
@@ -79,9 +79,9 @@ func watch(ctx context.Context, stop context.CancelFunc, exits <-chan deploy.Exi
 func (r *Runner) job(t results.PlannedTrial, d deploy.Deployment) load.Job {
 	l := r.Experiment.Load
 	return load.Job{
-		Target: r.target(t, d), Arrivals: l.Arrivals, Rate: t.Rate, Seed: t.Seed,
+		Target: r.target(t, d), Arrivals: r.arrivals, Rate: t.Rate, Seed: t.Seed,
 		Warmup: time.Duration(t.Warmup), Duration: time.Duration(t.Duration),
-		Driver: l.Driver, Pacing: l.Pacing, CPUs: r.Experiment.Placement.Driver,
+		Driver: l.Driver, Pacing: load.Pacing(l.Pacing), CPUs: r.Experiment.Placement.Driver,
 	}
 }
 
@@ -89,23 +89,23 @@ func (r *Runner) job(t results.PlannedTrial, d deploy.Deployment) load.Job {
 type metering struct {
 	processes []deploy.Process
 	block     *meter.Block
-	began     time.Time
+	driver    int // its PID
 	usage     []results.Usage
 	host      results.HostUse
 	cpu       []int64 // of the target, by second of the block
-	elapsed   time.Duration
 }
 
-// mark is told by the driver when the block begins and ends.
-func (m *metering) mark(start bool, driver int) {
-	if start {
-		m.began = time.Now()
-		m.block = meter.Start(m.processes, []int{driver})
-		return
+// see is told by the driver what happens: its PID first, then when the block begins and ends.
+func (m *metering) see(e load.Event) {
+	switch e.Event {
+	case load.EventReady:
+		m.driver = e.PID
+	case load.EventBlockStart:
+		m.block = meter.Start(m.processes, []int{m.driver})
+	case load.EventBlockEnd:
+		m.usage, m.host, m.cpu = m.block.End()
+		m.block = nil
 	}
-	m.elapsed = time.Since(m.began)
-	m.usage, m.host, m.cpu = m.block.End()
-	m.block = nil
 }
 
 // settle puts the readings into the record; a block that never ended is abandoned.
@@ -114,7 +114,7 @@ func (m *metering) settle(t *results.Trial) {
 		m.block.End()
 	}
 	calibration := t.Host.CalibrationMS
-	t.Usage, t.Host, t.Elapsed = m.usage, m.host, int64(m.elapsed)
+	t.Usage, t.Host = m.usage, m.host
 	t.Host.CalibrationMS = calibration
 }
 

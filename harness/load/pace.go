@@ -34,7 +34,7 @@ const (
 // The settings of economical pacing: a tick holds every connection for longer than the target does, so it is short enough for that to
 // take no more than tickShare of them.
 const (
-	maxTick   = time.Millisecond
+	maxTick   = 2 * time.Millisecond
 	minTick   = 50 * time.Microsecond
 	tickShare = 0.25
 )

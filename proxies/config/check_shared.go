@@ -106,7 +106,9 @@ func (c *checker) endpointList(path string, endpoints []Endpoint, also func(path
 			c.fault(p+".address", "%s stands here twice: raise its weight instead", e.Address)
 		}
 		seen[e.Address] = true
-		c.notNegative(p+".weight", e.Weight)
+		if e.Weight < 1 {
+			c.fault(p+".weight", "%d is not a weight: an endpoint that is listed takes at least 1 part", e.Weight)
+		}
 		also(p, e)
 	}
 }

@@ -102,6 +102,7 @@ type Route struct {
 	Timeout  units.Duration `yaml:"timeout,omitempty" json:"timeout"`
 	PerTry   units.Duration `yaml:"per_try,omitempty" json:"per_try"`
 	Idle     units.Duration `yaml:"stream_idle,omitempty" json:"stream_idle"`
+	MaxBody  units.Bytes    `yaml:"max_body,omitempty" json:"max_body"` // of a request; 0: what clients.max_body says
 }
 
 // Match holds when all of its parts hold.

@@ -42,7 +42,7 @@ func TestWrittenValuesWinOverDefaults(t *testing.T) {
 listen: [{address: "127.0.0.1:0", tls: {certificate: tls/cert.pem, key: /keys/key.pem}}]
 clients: {max_head: 8KiB}
 upstreams:
-  api: {endpoints: [{address: "unix:/run/api.sock", weight: 0}], breaker: {consecutive_failures: 3}, idle_timeout: 5s}
+  api: {endpoints: [{address: "unix:/run/api.sock", weight: 3}], breaker: {consecutive_failures: 3}, idle_timeout: 5s}
 routes:
   - {name: all, backends: [{upstream: api}], timeout: 0}
 stages:
@@ -62,7 +62,7 @@ log: {access: access.log}
 	require.Equal(t, On, u.Breaker.Mode, "a breaker that is written is on")
 	require.Equal(t, 3, u.Breaker.ConsecutiveFailures)
 	require.Equal(t, time.Second, u.Breaker.Open.D())
-	require.Zero(t, u.Endpoints[0].Weight)
+	require.Equal(t, 3, u.Endpoints[0].Weight)
 	require.Zero(t, g.Routes[0].Timeout)
 	require.Equal(t, Shadow, g.Stages.KeyAuth.Mode)
 	require.Equal(t, []KeyPlace{{Header: "X-Api-Key"}}, g.Stages.KeyAuth.Places)

@@ -19,14 +19,10 @@ import (
 // proxies in front are continued instead. It never stops an exchange and does not allocate.
 type Forwarding struct {
 	hops int
-	via  []byte
 }
 
-// NewForwarding makes the stage. trustedHops is the number of proxies in front that may be believed; via is the name under which
-// this proxy stands in Via (RFC 9110 7.6.3).
-func NewForwarding(trustedHops int, via string) *Forwarding {
-	return &Forwarding{hops: trustedHops, via: []byte("1.1 " + via)}
-}
+// NewForwarding makes the stage. trustedHops is the number of proxies in front that may be believed.
+func NewForwarding(trustedHops int) *Forwarding { return &Forwarding{hops: trustedHops} }
 
 // Name implements exchange.Stage.
 func (s *Forwarding) Name() string { return "forwarding" }
@@ -35,7 +31,6 @@ var (
 	fieldFor   = []byte("X-Forwarded-For")
 	fieldProto = []byte("X-Forwarded-Proto")
 	fieldHost  = []byte("X-Forwarded-Host")
-	fieldVia   = []byte("Via")
 	protoHTTP  = []byte("http")
 	protoHTTPS = []byte("https")
 )
@@ -64,7 +59,6 @@ func (s *Forwarding) Inward(x *exchange.Exchange) exchange.Step {
 		h.SetCanonical(fieldFor, append(chain, "unknown"...))
 	}
 	s.origin(x, h)
-	h.AddBytesKV(fieldVia, s.via) // behind the entries of those in front
 	return exchange.Continue
 }
 

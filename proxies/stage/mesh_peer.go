@@ -1,16 +1,13 @@
 package stage
 
-import (
-	"crossroads/proxies/exchange"
-)
+import "crossroads/proxies/exchange"
 
 // MeshPeer tells the application who calls: X-Mesh-Peer is the peer's verified identity, or absent; what a caller wrote there
-// itself, in any spelling, is removed. It also stands in Via, so that hops can be counted. It never stops an exchange and does not
-// allocate.
-type MeshPeer struct{ via []byte }
+// itself, in any spelling, is removed. It never stops an exchange and does not allocate.
+type MeshPeer struct{}
 
-// NewMeshPeer makes the stage; via is the name under which this sidecar stands in Via (RFC 9110 7.6.3).
-func NewMeshPeer(via string) *MeshPeer { return &MeshPeer{via: []byte("1.1 " + via)} }
+// NewMeshPeer makes the stage.
+func NewMeshPeer() *MeshPeer { return &MeshPeer{} }
 
 // Name implements exchange.Stage.
 func (s *MeshPeer) Name() string { return "mesh_peer" }
@@ -20,14 +17,10 @@ var fieldMeshPeer = []byte("X-Mesh-Peer")
 // Inward implements exchange.Stage.
 func (s *MeshPeer) Inward(x *exchange.Exchange) exchange.Step {
 	h := &x.Request.Header
-	if !x.Peer.Client.IsValid() {
-		x.Peer.Client = x.Peer.Addr.Addr().Unmap()
-	}
 	dropFields(h, isMeshPeer)
 	if x.Peer.ID != "" {
 		h.SetCanonical(fieldMeshPeer, []byte(x.Peer.ID))
 	}
-	h.AddBytesKV(fieldVia, s.via)
 	return exchange.Continue
 }
 

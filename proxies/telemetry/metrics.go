@@ -38,7 +38,6 @@ type Metrics struct {
 	reloads     *prometheus.CounterVec
 	stagesInfo  *prometheus.GaugeVec
 	logDropped  prometheus.Counter
-	panics      prometheus.Counter
 	connections prometheus.Gauge
 	inFlight    prometheus.Gauge
 }
@@ -57,7 +56,6 @@ func NewMetrics(prefix, version string) *Metrics {
 	m.reloads = m.counter("config_reloads_total", "Configurations offered while running, by result.", "result")
 	m.stagesInfo = m.gauge("stages_info", "1 for the set of stages in force.", "hash", "stages")
 	m.logDropped = m.counter("access_log_dropped_total", "Lines of the access log that could not be written.").WithLabelValues()
-	m.panics = m.counter("panics_total", "Exchanges that ended in a panic, which was contained.").WithLabelValues()
 	m.connections = m.gauge("downstream_connections", "Open connections from downstream.").WithLabelValues()
 	m.inFlight = m.gauge("requests_in_flight", "Requests whose response is not finished.").WithLabelValues()
 	m.Registry.MustRegister(collectors.NewGoCollector(),
@@ -115,9 +113,6 @@ func (m *Metrics) Connect(upstream string, d time.Duration) {
 func (m *Metrics) BreakerChange(upstream, endpoint, state string) {
 	m.trips.of(labels{upstream, state}).Inc()
 }
-
-// Panic counts an exchange that ended in a panic.
-func (m *Metrics) Panic() { m.panics.Inc() }
 
 // LogDropped counts a line that the access log could not take.
 func (m *Metrics) LogDropped() { m.logDropped.Inc() }

@@ -20,7 +20,7 @@ import (
 
 // measuring is what bench and run have in common.
 type measuring struct {
-	rates              []string
+	rates              string
 	rounds             int
 	duration, warmup   time.Duration
 	only               []string
@@ -33,7 +33,7 @@ type measuring struct {
 
 func (m *measuring) flags(c *cobra.Command) {
 	f := c.Flags()
-	f.StringSliceVar(&m.rates, "rates", nil, "offered rates instead of the experiment's, such as 500,1k or 1k..8k*2")
+	f.StringVar(&m.rates, "rates", "", "offered rates instead of the experiment's, such as 500,1k or 1k..8k*2")
 	f.IntVar(&m.rounds, "rounds", 0, "rounds instead of the experiment's; fewer than 6 give no interval")
 	f.DurationVar(&m.duration, "duration", 0, "length of every measured block")
 	f.DurationVar(&m.warmup, "warmup", 0, "length of every warm-up")
@@ -58,9 +58,11 @@ func (m *measuring) experiment(args []string) (*topologies.Experiment, error) {
 	if err != nil {
 		return nil, err
 	}
-	rates, err := topologies.ParseRates(m.rates)
-	if err != nil {
-		return nil, usage("--rates: %w", err)
+	var rates topologies.Rates
+	if m.rates != "" {
+		if rates, err = topologies.ParseRates(m.rates); err != nil {
+			return nil, usage("--rates: %w", err)
+		}
 	}
 	o := harness.Overrides{Rates: rates, Rounds: m.rounds, Duration: m.duration, Warmup: m.warmup, Only: m.only, Driver: m.driver, Seed: m.seed}
 	if err := o.Apply(e); err != nil {
