@@ -47,7 +47,7 @@ type FullDisk struct {
 }
 
 func (e *FullDisk) Error() string {
-	return fmt.Sprintf("no space left to write %s: %v; earlier records are intact", e.Path, e.Err)
+	return fmt.Sprintf("no space left to write %s; what was written before is intact", e.Path)
 }
 
 func (e *FullDisk) Unwrap() error { return e.Err }

@@ -312,7 +312,7 @@ func TestFullDisk(t *testing.T) {
 			require.ErrorAs(t, err, &full)
 			require.ErrorIs(t, err, c.err)
 			require.ErrorContains(t, err, "no space left to write "+filepath.Join(r.Dir, TrialsFile))
-			require.ErrorContains(t, err, "earlier records are intact")
+			require.ErrorContains(t, err, "what was written before is intact")
 
 			trials, warnings, err := r.Trials()
 			require.NoError(t, err)
