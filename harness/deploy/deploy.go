@@ -69,7 +69,7 @@ type NotReady struct {
 
 func (e *NotReady) Error() string { return e.Process + " was not ready: " + e.Reason }
 
-// Credentials that a deployer gives to every gateway of its own making, whatever its stages. They are demonstrations and protect
+// Credentials and names that a deployer gives to every gateway of its own making, whatever its stages. They are demonstrations and protect
 // nothing: a deployment listens on loopback.
 const (
 	DemoKey       = "demo"  // of consumer demo: what the declared requests carry
@@ -77,4 +77,6 @@ const (
 	ProbeConsumer = "probe"
 	ProbeRate     = 1 // per second
 	ProbeBurst    = 3
+
+	DeclaredPolicy = "declared" // name of the rate limit that the experiment declares
 )

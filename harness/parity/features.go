@@ -2,7 +2,9 @@ package parity
 
 import (
 	"context"
+	"fmt"
 	"net/http"
+	"strings"
 
 	"crossroads/harness/deploy"
 	"crossroads/topologies"
@@ -36,37 +38,60 @@ func (c *checker) keyAuth(ctx context.Context) []string {
 	})
 }
 
-// rateLimit sends more than the burst of the probe consumer in one go. Each gateway keeps its own count, so each is tried.
+// rateLimit tries the limit at each gateway, for each keeps its own count: by exceeding the low limit of the probe consumer where
+// consumers are known, otherwise by the fields in which a limit tells its policy.
 func (c *checker) rateLimit(ctx context.Context) []string {
 	g := c.arm.Topology.Gateway
 	if g == nil {
 		return nil
 	}
-	limit := g.Stages.RateLimit
-	on := limit != nil && limit.Mode == topologies.ModeOn
+	on := g.Stages.RateLimit != nil && g.Stages.RateLimit.Mode == topologies.ModeOn
+	known := g.Stages.KeyAuth != nil && g.Stages.KeyAuth.Mode == topologies.ModeOn
 	return each(c.deployment.Entries(), func(entry deploy.Entry) []string {
-		var passed, limited int
-		for range deploy.ProbeBurst + 2 {
-			got, err := c.ask(ctx, entry.URL, c.first(), 0, change{keyField, deploy.ProbeKey})
-			switch {
-			case err != nil:
-				return one("a request of the probe consumer at %s: %v", entry.Name, err)
-			case got.status == http.StatusTooManyRequests:
-				limited++
-			case got.status == http.StatusUnauthorized:
-				return one("the probe consumer's key is not known at %s: the limit could not be tried", entry.Name)
-			default:
-				passed++
-			}
+		if on && !known {
+			return c.announced(ctx, entry, g.Stages.RateLimit)
 		}
-		switch {
-		case on && limited == 0:
-			return one("%d requests in one go at %s, %d allowed: none was answered 429 where rate_limit is on", passed, entry.Name, deploy.ProbeBurst)
-		case on && passed == 0:
-			return one("every request of the probe consumer at %s was answered 429, the first included", entry.Name)
-		case !on && limited > 0:
-			return one("%d of %d requests at %s were answered 429 where rate_limit is not on", limited, limited+passed, entry.Name)
-		}
-		return nil
+		return c.exceeded(ctx, entry, on)
 	})
+}
+
+// exceeded sends more than the burst of the probe consumer in one go.
+func (c *checker) exceeded(ctx context.Context, entry deploy.Entry, on bool) []string {
+	var passed, limited int
+	for range deploy.ProbeBurst + 2 {
+		got, err := c.ask(ctx, entry.URL, c.first(), 0, change{keyField, deploy.ProbeKey})
+		switch {
+		case err != nil:
+			return one("a request of the probe consumer at %s: %v", entry.Name, err)
+		case got.status == http.StatusTooManyRequests:
+			limited++
+		case got.status == http.StatusUnauthorized:
+			return one("the probe consumer's key is not known at %s: the limit could not be tried", entry.Name)
+		default:
+			passed++
+		}
+	}
+	switch {
+	case on && limited == 0:
+		return one("%d requests in one go at %s, %d allowed: none was answered 429 where rate_limit is on", passed, entry.Name, deploy.ProbeBurst)
+	case on && passed == 0:
+		return one("every request of the probe consumer at %s was answered 429, the first included", entry.Name)
+	case !on && limited > 0:
+		return one("%d of %d requests at %s were answered 429 where rate_limit is not on", limited, limited+passed, entry.Name)
+	}
+	return nil
+}
+
+// announced looks for the declared policy and its quota in RateLimit-Policy (draft-ietf-httpapi-ratelimit-headers). To exceed the
+// declared limit itself would take its whole burst from the load that is measured next.
+func (c *checker) announced(ctx context.Context, entry deploy.Entry, limit *topologies.RateLimitStage) []string {
+	got, err := c.ask(ctx, entry.URL, c.first(), 0)
+	if err != nil {
+		return one("a request at %s: %v", entry.Name, err)
+	}
+	due := fmt.Sprintf("%q;q=%d", deploy.DeclaredPolicy, int64(limit.Burst))
+	if told := got.header.Get("RateLimit-Policy"); !strings.Contains(told, due) {
+		return one("RateLimit-Policy at %s is %q where rate_limit is on: %s was due", entry.Name, told, due)
+	}
+	return nil
 }

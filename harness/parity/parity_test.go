@@ -34,6 +34,7 @@ topologies:
   direct: {}
   gateway: {gateway: {stages: {key_auth: on, rate_limit: {rate: 100k, burst: 10k}}}}
   plain-gateway: {gateway: {}}
+  limited: {gateway: {stages: {rate_limit: {rate: 100k, burst: 10k}}}}
   shadow: {gateway: {stages: {key_auth: shadow, rate_limit: {mode: shadow, rate: 100k, burst: 10k}}}}
   mesh: {mesh: {sidecars: both, mtls: strict}}
   permissive: {mesh: {sidecars: both, mtls: permissive}}
@@ -51,12 +52,14 @@ type system struct {
 	arm       *topologies.Arm
 	keys      bool // key_auth acts
 	limit     bool // rate_limit acts
+	policy    string
 	missing   int  // hops left out towards the entry
 	skipped   int  // hops left out on the edge
 	lost      bool // the call to stock is not made
 	changed   func(body []byte, seq string) []byte
 	status    int           // instead of the origin's
 	inbound   func() string // starts an inbound port and returns its address
+	consumers bool          // the limit knows the probe consumer
 	unlisted  bool          // the deployment does not list the origin
 	wrongSize bool          // the origin answers with another size than declared
 	alive     bool          // of the probe: answers with HTML instead of the workload's report
@@ -73,9 +76,10 @@ func start(t *testing.T, arm string, lie func(*system)) (*system, *topologies.Ar
 	require.NoError(t, err)
 	a, known := e.Arm(arm)
 	require.True(t, known)
-	s := &system{arm: a, changed: func(body []byte, _ string) []byte { return body }}
+	s := &system{arm: a, policy: `"probe";q=3;w=3, "declared";q=10000;w=1`, changed: func(body []byte, _ string) []byte { return body }}
 	if g := a.Topology.Gateway; g != nil {
 		s.keys = g.Stages.KeyAuth != nil && g.Stages.KeyAuth.Mode == "on"
+		s.consumers = s.keys
 		s.limit = g.Stages.RateLimit != nil && g.Stages.RateLimit.Mode == "on"
 	}
 	if m := a.Topology.Mesh; m != nil {
@@ -109,10 +113,13 @@ func (s *system) work(w http.ResponseWriter, r *http.Request) {
 // proxy is everything in front of the origin.
 func (s *system) proxy(w http.ResponseWriter, r *http.Request) {
 	key := r.Header.Get("X-Api-Key")
+	if s.limit {
+		w.Header().Set("RateLimit-Policy", s.policy)
+	}
 	switch {
 	case s.keys && key != "demo" && key != "probe":
 		w.WriteHeader(http.StatusUnauthorized)
-	case s.limit && key == "probe" && s.probes.Add(1) > deploy.ProbeBurst:
+	case s.limit && s.consumers && key == "probe" && s.probes.Add(1) > deploy.ProbeBurst:
 		w.WriteHeader(http.StatusTooManyRequests)
 	case r.Header.Get("X-Crossroads-Probe") == "1":
 		s.report(w)
@@ -183,7 +190,7 @@ func closedPort(t *testing.T) string {
 }
 
 func TestHonestSystemsPass(t *testing.T) {
-	for _, arm := range []string{"direct", "gateway", "plain-gateway", "shadow", "mesh", "permissive", "mesh-plain", "gateway+mesh"} {
+	for _, arm := range []string{"direct", "gateway", "plain-gateway", "limited", "shadow", "mesh", "permissive", "mesh-plain", "gateway+mesh"} {
 		t.Run(arm, func(t *testing.T) {
 			s, a := start(t, arm, nil)
 			require.Empty(t, Check(t.Context(), a, s))
@@ -231,7 +238,11 @@ func TestLiesAreFound(t *testing.T) {
 			"rate_limit", "none was answered 429"},
 		{"a limit that lets nothing pass", "gateway", func(_ *testing.T, s *system) { s.probes.Store(deploy.ProbeBurst) },
 			"rate_limit", "every request of the probe consumer"},
-		{"a limit that nobody declared", "plain-gateway", func(_ *testing.T, s *system) { s.limit = true },
+		{"a limit alone that does not act", "limited", func(_ *testing.T, s *system) { s.limit = false },
+			"rate_limit", `RateLimit-Policy at entry is "" where rate_limit is on: "declared";q=10000 was due`},
+		{"a limit with another quota", "limited", func(_ *testing.T, s *system) { s.policy = `"declared";q=10` },
+			"rate_limit", "was due"},
+		{"a limit that nobody declared", "plain-gateway", func(_ *testing.T, s *system) { s.probes.Store(deploy.ProbeBurst); s.limit, s.consumers = true, true },
 			"rate_limit", "were answered 429 where rate_limit is not on"},
 		{"plaintext served under strict", "mesh", func(t *testing.T, s *system) { s.inbound = func() string { return plainPort(t, 200) } },
 			"mtls", "sidecar-shop-1: a plaintext request was served under mtls: strict"},

@@ -113,34 +113,21 @@ func (l *layout) encrypted() bool { return l.mtls() != topologies.MTLSOff }
 
 func (l *layout) entry() string { return l.arm.Experiment.Application.Entry }
 
-// ingress says whether a service's sidecars open their plaintext port: where the driver enters, and for callers without a sidecar.
+// ingress says whether a service's sidecars open their plaintext port, which is for the driver alone.
 func (l *layout) ingress(service string) bool {
-	if !l.arm.Inbound(service) {
-		return false
-	}
-	if service == l.entry() {
-		return len(l.gateways) == 0
-	}
-	return l.arm.Topology.Mesh.Sidecars == topologies.SidecarsServer
+	return service == l.entry() && len(l.gateways) == 0 && l.arm.Inbound(service)
 }
 
-// plain lists the addresses of a service for a caller without proxy or SVID.
-func (l *layout) plain(service string) []string {
+// addressesOf lists where a service is called: at its inbound sidecars, or at the application itself without them. A caller without a
+// sidecar comes to an inbound port too, in plaintext, which all modes of mtls but strict admit.
+func (l *layout) addressesOf(service string) []string {
 	if l.arm.Inbound(service) {
-		return addressesOf(l.sidecars[service], portIngress)
+		return portsOf(l.sidecars[service], portInbound)
 	}
-	return addressesOf(l.workloads[service], portHTTP)
+	return portsOf(l.workloads[service], portHTTP)
 }
 
-// meshed lists the addresses of a service for a sidecar or a gateway: the inbound sidecars, or the application without them.
-func (l *layout) meshed(service string) []string {
-	if l.arm.Inbound(service) {
-		return addressesOf(l.sidecars[service], portInbound)
-	}
-	return addressesOf(l.workloads[service], portHTTP)
-}
-
-func addressesOf(nodes []*node, purpose string) []string {
+func portsOf(nodes []*node, purpose string) []string {
 	var addresses []string
 	for _, n := range nodes {
 		addresses = append(addresses, n.ports[purpose])
@@ -166,7 +153,7 @@ func (l *layout) callees(service string) []string {
 func (l *layout) peers(caller *node) map[string][]string {
 	peers := map[string][]string{}
 	for _, service := range l.callees(caller.Service) {
-		addresses := l.plain(service)
+		addresses := l.addressesOf(service)
 		if s := l.beside(l.sidecars, caller); s != nil && l.arm.Outbound(caller.Service) {
 			addresses = []string{s.ports[portOutbound]}
 		}
@@ -196,7 +183,11 @@ func (l *layout) entries() []deploy.Entry {
 	if len(entries) > 0 {
 		return entries
 	}
-	for _, address := range l.plain(l.entry()) {
+	addresses := l.addressesOf(l.entry())
+	if l.ingress(l.entry()) {
+		addresses = portsOf(l.sidecars[l.entry()], portIngress)
+	}
+	for _, address := range addresses {
 		entries = append(entries, deploy.Entry{Name: l.entry(), URL: "http://" + address})
 	}
 	return entries

@@ -108,12 +108,12 @@ func writeYAML(file string, v any) error {
 
 // control writes the control plane's file, its endpoints, and a token for each identity.
 func (d *Deployer) control(l *layout, n *node) (program, error) {
-	c := config.Control{
-		Version: 1, TrustDomain: trustDomain,
-		Bootstrap: n.ports[portBootstrap], Listen: n.ports[portSnapshots], Admin: config.Admin{Address: n.ports[portAdmin]},
-		CA:        config.CA{Certificate: l.roots(), Key: filepath.Join(l.private, "ca.key")},
-		Endpoints: filepath.Join(l.logs, "endpoints.yaml"),
-	}
+	var c config.Control
+	c.SetDefaults()
+	c.Version, c.TrustDomain = 1, trustDomain
+	c.Bootstrap, c.Listen, c.Admin.Address = n.ports[portBootstrap], n.ports[portSnapshots], n.ports[portAdmin]
+	c.CA = config.CA{Certificate: l.roots(), Key: filepath.Join(l.private, "ca.key")}
+	c.Endpoints = filepath.Join(l.logs, "endpoints.yaml")
 	for _, id := range l.identities() {
 		token := config.Token{File: l.token(id), IDs: []string{id}}
 		if err := writeToken(token.File); err != nil {
@@ -164,7 +164,7 @@ func (l *layout) identities() []string {
 func (l *layout) endpoints() config.Endpoints {
 	file := config.Endpoints{Version: 1}
 	for service := range l.arm.Experiment.Application.Services.All() {
-		s := config.Service{Protocol: "http", Endpoints: endpointsAt(l.meshed(service), "")}
+		s := config.Service{Protocol: "http", Endpoints: endpointsAt(l.addressesOf(service), "")}
 		if l.encrypted() {
 			s.Identity = serviceID + service
 		}
@@ -193,10 +193,10 @@ func (l *layout) identity(id string) *config.Identity {
 
 // sidecar is the file of one sidecar, with the sides that the topology gives it.
 func (l *layout) sidecar(n *node) config.Sidecar {
-	s := config.Sidecar{
-		Version: 1, Service: n.Service, Admin: config.Admin{Address: n.ports[portAdmin]},
-		Identity: l.identity(serviceID + n.Service), MTLS: l.mtls(), Drain: config.Drain{Grace: units.Duration(drainGrace)},
-	}
+	var s config.Sidecar
+	s.SetDefaults()
+	s.Version, s.Service, s.Admin.Address = 1, n.Service, n.ports[portAdmin]
+	s.Identity, s.MTLS, s.Drain.Grace = l.identity(serviceID+n.Service), l.mtls(), units.Duration(drainGrace)
 	if l.arm.Inbound(n.Service) {
 		s.Inbound = &config.Inbound{Listen: n.ports[portInbound], App: l.beside(l.workloads, n).ports[portHTTP]}
 		if l.ingress(n.Service) {
@@ -213,14 +213,17 @@ func (l *layout) sidecar(n *node) config.Sidecar {
 // mutual TLS only.
 func (l *layout) outbound(n *node) *config.Outbound {
 	m := l.arm.Topology.Mesh
-	terms := config.Upstream{Balance: m.Balance, MTLS: onOff(l.encrypted()), Breaker: config.Breaker{Mode: config.Mode(m.Breaker)}}
-	o := &config.Outbound{Listen: n.ports[portOutbound], Discover: l.control != nil, Defaults: terms}
+	o := &config.Outbound{}
+	o.SetDefaults()
+	o.Listen, o.Discover = n.ports[portOutbound], l.control != nil
+	terms := &o.Defaults
+	terms.Balance, terms.MTLS, terms.Breaker.Mode = m.Balance, onOff(l.encrypted()), config.Mode(m.Breaker)
 	if o.Discover {
 		return o
 	}
 	for _, service := range l.callees(n.Service) {
-		u := terms
-		u.Endpoints = endpointsAt(l.meshed(service), "")
+		u := *terms
+		u.Endpoints = endpointsAt(l.addressesOf(service), "")
 		o.Upstreams.Set(service, u)
 	}
 	return o
@@ -243,22 +246,29 @@ func (d *Deployer) gateway(l *layout, n *node) (program, error) {
 
 // gateway is the file of the reference gateway: everything goes to the entry service.
 func (l *layout) gateway(n *node) config.Gateway {
-	g := config.Gateway{
-		Version: 1, Name: n.ID, Listen: []config.Listener{{Address: n.ports[portHTTP]}}, Admin: config.Admin{Address: n.ports[portAdmin]},
-		Drain: config.Drain{Grace: units.Duration(drainGrace)},
-	}
-	entry := config.Upstream{Endpoints: endpointsAt(l.meshed(l.entry()), "")}
+	var g config.Gateway
+	g.SetDefaults()
+	g.Version, g.Name, g.Listen, g.Admin.Address = 1, n.ID, []config.Listener{{Address: n.ports[portHTTP]}}, n.ports[portAdmin]
+	g.Drain.Grace = units.Duration(drainGrace)
+	var entry config.Upstream
+	entry.SetDefaults()
+	entry.Breaker.Mode = config.Off // the experiment declares breakers for the mesh alone
+	entry.Endpoints = endpointsAt(l.addressesOf(l.entry()), "")
 	if l.encrypted() {
 		g.Identity = l.identity(gatewayID)
-		entry.Endpoints, entry.MTLS = endpointsAt(l.meshed(l.entry()), serviceID+l.entry()), "on"
+		entry.Endpoints, entry.MTLS = endpointsAt(l.addressesOf(l.entry()), serviceID+l.entry()), "on"
 	}
 	g.Upstreams.Set(l.entry(), entry)
-	g.Routes = []config.Route{{Name: l.entry(), Backends: []config.Backend{{Upstream: l.entry(), Weight: 1}}}}
+	var all config.Route
+	all.SetDefaults()
+	all.Name, all.Backends = l.entry(), []config.Backend{{Upstream: l.entry(), Weight: 1}}
+	g.Routes = []config.Route{all}
 	g.Stages = stagesOf(l.arm.Topology.Gateway.Stages)
 	return g
 }
 
-// stagesOf gives the declared stages the demonstration credentials, and the limit that parity tries.
+// stagesOf gives the declared stages the demonstration credentials, and the limit that parity tries. That limit holds for a consumer
+// of its own, so it needs authentication; the declared one alone shows itself in the RateLimit fields.
 func stagesOf(s topologies.GatewayStages) config.GatewayStages {
 	var stages config.GatewayStages
 	if s.KeyAuth != nil && s.KeyAuth.Mode != "off" {
@@ -268,10 +278,16 @@ func stagesOf(s topologies.GatewayStages) config.GatewayStages {
 		}}
 	}
 	if s.RateLimit != nil && s.RateLimit.Mode != "off" {
-		stages.RateLimit = &config.RateLimit{Mode: config.Mode(s.RateLimit.Mode), Policies: []config.RateLimitPolicy{
-			{Name: "declared", Rate: s.RateLimit.Rate, Burst: s.RateLimit.Burst},
-			{Name: "probe", Key: []string{"consumer"}, Rate: deploy.ProbeRate, Burst: deploy.ProbeBurst, Only: []string{deploy.ProbeConsumer}},
-		}}
+		limit := &config.RateLimit{}
+		limit.SetDefaults()
+		limit.Mode = config.Mode(s.RateLimit.Mode)
+		limit.Policies = []config.RateLimitPolicy{{Name: deploy.DeclaredPolicy, Rate: s.RateLimit.Rate, Burst: s.RateLimit.Burst}}
+		if stages.KeyAuth != nil {
+			limit.Policies = append(limit.Policies, config.RateLimitPolicy{
+				Name: "probe", Key: []string{"consumer"}, Rate: deploy.ProbeRate, Burst: deploy.ProbeBurst, Only: []string{deploy.ProbeConsumer},
+			})
+		}
+		stages.RateLimit = limit
 	}
 	return stages
 }

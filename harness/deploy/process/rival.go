@@ -47,7 +47,7 @@ func (d *Deployer) rival(l *layout, n *node, use string) (program, error) {
 	}
 	p, err := renderer.Render(RivalSpec{
 		ID: n.ID, Gateway: *l.arm.Topology.Gateway, Listen: n.ports[portHTTP], Admin: n.ports[portAdmin],
-		Upstream: l.meshed(l.entry()), Host: l.entry(), Dir: l.logs, Private: filepath.Clean(l.private),
+		Upstream: l.addressesOf(l.entry()), Host: l.entry(), Dir: l.logs, Private: filepath.Clean(l.private),
 		CPUs: cpusFor(l.arm.Experiment.Placement, n.Kind),
 	})
 	if err != nil {
