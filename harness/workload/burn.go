@@ -1,0 +1,74 @@
+package workload
+
+import (
+	"fmt"
+	"runtime"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Calibration is how many iterations of the burning loop take one microsecond of CPU time on this machine. It is measured once and
+// given to every node of a run, so that the declared CPU is the same number of instructions in every replica and every arm.
+type Calibration float64
+
+// Iterations is the loop count for a declared CPU time.
+func (c Calibration) Iterations(d time.Duration) uint64 {
+	return uint64(float64(c) * float64(d) / float64(time.Microsecond))
+}
+
+// ParseCalibration reads what Calibration.String writes.
+func ParseCalibration(text string) (Calibration, error) {
+	v, err := strconv.ParseFloat(text, 64)
+	if err != nil || !(v >= 1 && v <= 1e6) {
+		return 0, fmt.Errorf("calibration %q: expected iterations a microsecond, 1 to 1000000, as `workload calibrate` prints them", text)
+	}
+	return Calibration(v), nil
+}
+
+func (c Calibration) String() string { return strconv.FormatFloat(float64(c), 'f', 3, 64) }
+
+// Calibrate measures the loop on one thread for about 25 ms of CPU. It keeps the fastest of many short pieces: whatever else the
+// machine does can only make a piece slower.
+func Calibrate() (Calibration, error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	const pieces, iterations = 50, 1 << 18
+	best := time.Duration(1 << 62)
+	for range pieces {
+		before, err := threadCPU()
+		if err != nil {
+			return 0, err
+		}
+		burn(iterations)
+		after, err := threadCPU()
+		if err != nil {
+			return 0, err
+		}
+		best = min(best, after-before)
+	}
+	if best <= 0 {
+		return 0, fmt.Errorf("calibrate the CPU burnt: the thread clock did not move in %d iterations", iterations)
+	}
+	return Calibration(float64(iterations) / (float64(best) / float64(time.Microsecond))), nil
+}
+
+func threadCPU() (time.Duration, error) {
+	var t unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &t); err != nil {
+		return 0, fmt.Errorf("read the thread's CPU clock: %w", err)
+	}
+	return time.Duration(t.Nano()), nil
+}
+
+// burn runs the loop. Each iteration needs the one before, so that no processor can run them side by side.
+//
+//go:noinline
+func burn(iterations uint64) uint64 {
+	x := iterations
+	for range iterations {
+		x = mix(x)
+	}
+	return x
+}
