@@ -12,13 +12,19 @@ import (
 // enough is how many trials or rounds an interval needs: the exact signed-rank interval at 95% does not exist below six.
 const enough = 6
 
+// Why there is no number.
+const (
+	noValid     = "no valid trial"
+	notRecorded = "not recorded"
+)
+
 // metric is a number of one trial; ok is false where the trial cannot give it.
 type metric func(*trial) (v float64, ok bool)
 
 // estimate is the Hodges-Lehmann estimate of blocks, with its signed-rank interval where there are enough of them.
 func estimate(values []float64, unit quantity.Unit, blocks string) quantity.Quantity {
 	if len(values) == 0 {
-		return quantity.Absent("no valid trial")
+		return quantity.Absent(notRecorded)
 	}
 	q := quantity.Of(stats.HodgesLehmann(values), unit)
 	if !q.Known() {
@@ -42,6 +48,9 @@ func noInterval(n int, blocks string) string {
 
 // level is the estimate of a metric over the valid trials of a cell.
 func (c *cell) level(m metric, unit quantity.Unit) quantity.Quantity {
+	if len(c.with(results.Valid)) == 0 {
+		return quantity.Absent(c.why())
+	}
 	return estimate(c.values(m), unit, "trials")
 }
 
@@ -59,7 +68,7 @@ func (c *cell) values(m metric) []float64 {
 func (c *cell) quantile(times string, q float64) quantity.Quantity {
 	valid := c.with(results.Valid)
 	if len(valid) == 0 {
-		return quantity.Absent("no valid trial")
+		return quantity.Absent(c.why())
 	}
 	h := c.merged[times]
 	if n := h.TotalCount(); !results.Printable(q, n) {
@@ -142,18 +151,21 @@ func (b *book) overhead(arm int, q float64) quantity.Quantity {
 		return quantity.Absent(tooFew(n, q))
 	}
 	diff := quantity.Of(x.Value-y.Value, quantity.Milliseconds)
-	diff.Note = "all trials merged; no interval"
+	diff.Note = "merged; no interval"
 	return diff
 }
 
 // why a cell has no number: what became of its trials.
 func (c *cell) why() string {
+	if len(c.trials) == 0 {
+		return "no trial"
+	}
 	for _, o := range []results.Outcome{results.Failed, results.Saturated, results.Invalid} {
-		if len(c.with(o)) > 0 {
+		if len(c.with(o)) == len(c.trials) {
 			return string(o)
 		}
 	}
-	return "no trial"
+	return noValid
 }
 
 func milliseconds(ns int64) float64 { return float64(ns) / 1e6 }

@@ -41,23 +41,16 @@ func (b *book) findings() []Finding {
 
 // troubleFinding says first what went wrong with a target.
 func (b *book) troubleFinding() (Finding, bool) {
-	failed, saturated := map[string]int{}, map[string]int{}
-	for _, t := range b.Trials {
-		switch t.Outcome {
-		case results.Failed:
-			failed[t.Arm]++
-		case results.Saturated:
-			saturated[t.Arm]++
-		}
-	}
 	var parts []string
-	for _, a := range b.Plan.Arms {
-		if n := failed[a.Name]; n > 0 {
-			parts = append(parts, fmt.Sprintf("%s failed in %s", a.Name, plural(n, "trial")))
-		}
-		if n := saturated[a.Name]; n > 0 {
-			parts = append(parts, fmt.Sprintf("%s was saturated in %s", a.Name, plural(n, "trial")))
-		}
+	for _, what := range []struct {
+		outcome results.Outcome
+		verb    string
+	}{{results.Failed, "failed"}, {results.Saturated, "was saturated"}} {
+		b.each(func(arm int, c *cell) {
+			if n := len(c.with(what.outcome)); n > 0 {
+				parts = append(parts, fmt.Sprintf("%s %s at %s in %s trials", b.name(arm), what.verb, quantity.Rate(c.rate), of(n, len(c.trials))))
+			}
+		})
 	}
 	for _, arm := range b.excludedArms() {
 		parts = append(parts, "parity kept out "+arm)
@@ -112,10 +105,10 @@ func (b *book) addedFinding(rule, what string, m metric, share float64, level qu
 // round.
 func (b *book) interactionFinding() (Finding, bool) {
 	both, gateway, mesh, ok := b.square()
-	level := quantity.Absent("")
-	if ok {
-		level = b.ref(b.direct).quantile(results.Response, 0.99)
+	if !ok {
+		return Finding{}, false
 	}
+	level := b.ref(b.direct).quantile(results.Response, 0.99)
 	if !level.Known() {
 		return Finding{}, false
 	}
@@ -203,13 +196,13 @@ func (b *book) objectivesFinding() (Finding, bool) {
 
 func (b *book) securityFinding() (Finding, bool) {
 	var some, none []string
-	for _, a := range b.Plan.Arms {
+	for i, a := range b.Plan.Arms {
 		switch {
 		case a.External != "":
 		case a.Encrypted > 0:
-			some = append(some, fmt.Sprintf("%s encrypts and authenticates %s edges", a.Name, of(a.Encrypted, a.Edges)))
+			some = append(some, fmt.Sprintf("%s encrypts and authenticates %s edges", b.name(i), of(a.Encrypted, a.Edges)))
 		default:
-			none = append(none, a.Name)
+			none = append(none, b.name(i))
 		}
 	}
 	if len(some) == 0 {

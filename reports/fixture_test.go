@@ -90,7 +90,12 @@ func (a shape) trial(t testing.TB, p results.PlannedTrial, seed uint64, order in
 	full := a.limit > 0 && p.Rate >= a.limit
 	response, service, slip, wait := results.NewTimes(), results.NewTimes(), results.NewTimes(), results.NewTimes()
 	second := results.NewTimes()
-	record := results.Trial{Schema: 1, PlannedTrial: p, Attempt: 1, Started: began.Add(time.Duration(order) * 6 * time.Second), Outcome: results.Valid, Elapsed: 2e9}
+	trial := results.Trial{Schema: 1, PlannedTrial: p, Attempt: 1, Started: began.Add(time.Duration(order) * 6 * time.Second), Outcome: results.Valid, Elapsed: 2e9}
+	record := func(h *hdrhistogram.Histogram, ns int64) {
+		if err := h.RecordValue(ns); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for i := range n {
 		ms := a.p50 * load * drift * math.Exp(a.spread*r.NormFloat64())
 		if r.Float64() < 0.004 {
@@ -100,37 +105,37 @@ func (a shape) trial(t testing.TB, p results.PlannedTrial, seed uint64, order in
 		if full {
 			queued = 18 * float64(i) / float64(n)
 		}
-		require.NoError(t, response.RecordValue(int64((ms+queued)*1e6)))
-		require.NoError(t, service.RecordValue(int64(ms*0.985*1e6)))
-		require.NoError(t, slip.RecordValue(int64((8+12*r.ExpFloat64())*1e3)))
-		require.NoError(t, wait.RecordValue(int64((queued+0.001)*1e6)))
-		require.NoError(t, second.RecordValue(int64((ms+queued)*1e6)))
+		record(response, int64((ms+queued)*1e6))
+		record(service, int64(ms*0.985*1e6))
+		record(slip, int64((8+12*r.ExpFloat64())*1e3))
+		record(wait, int64((queued+0.001)*1e6))
+		record(second, int64((ms+queued)*1e6))
 		if i%int64(p.Rate) == int64(p.Rate)-1 {
-			record.Seconds = append(record.Seconds, results.Second{At: int(i / int64(p.Rate)), Done: int64(p.Rate), P50: results.Quantile(second, 0.5),
+			trial.Seconds = append(trial.Seconds, results.Second{At: int(i / int64(p.Rate)), Done: int64(p.Rate), P50: results.Quantile(second, 0.5),
 				P99: results.Quantile(second, 0.99), Slip99: 60_000, CPU: int64(p.Rate * (350 + a.proxyCPU) * 1e3)})
 			second.Reset()
 		}
 	}
 	warm := results.Second{At: -1, Done: int64(p.Rate), P50: int64(a.p50 * 1.15e6), P99: int64(a.p50 * 3.4e6), Slip99: 70_000}
-	record.Seconds = append([]results.Second{warm}, record.Seconds...)
-	record.Times = map[string]results.Histogram{}
+	trial.Seconds = append([]results.Second{warm}, trial.Seconds...)
+	trial.Times = map[string]results.Histogram{}
 	for name, h := range map[string]*hdrhistogram.Histogram{results.Response: response, results.Service: service, results.Slip: slip, results.WaitTime: wait} {
 		encoded, err := results.Encode(h)
 		require.NoError(t, err)
-		record.Times[name] = encoded
+		trial.Times[name] = encoded
 	}
-	record.Counts = results.Counts{Planned: n, Ready: n, Done: n, Bytes: n * 1024}
-	record.Statuses = map[string]int64{"200": n}
-	record.Driver = results.DriverUse{CPU: 1.4e9, Spin: 1.1e9, Given: 4e9, Priority: "normal"}
-	record.Host = results.HostUse{CPUs: 2, Busy: 2.4e9, Ours: 2.35e9, CalibrationMS: [2]float64{10, 10.1}}
-	record.ReadyIn = int64((0.12 + 0.05*float64(a.info.Proxies)) * 1e9 * drift)
-	record.Usage = a.usage(n, drift, r)
+	trial.Counts = results.Counts{Planned: n, Ready: n, Done: n, Bytes: n * 1024}
+	trial.Statuses = map[string]int64{"200": n}
+	trial.Driver = results.DriverUse{CPU: 1.4e9, Spin: 1.1e9, Given: 4e9, Priority: "normal"}
+	trial.Host = results.HostUse{CPUs: 2, Busy: 2.4e9, Ours: 2.35e9, CalibrationMS: [2]float64{10, 10.1}}
+	trial.ReadyIn = int64((0.12 + 0.05*float64(a.info.Proxies)) * 1e9 * drift)
+	trial.Usage = a.usage(n, drift, r)
 	if full {
-		record.Outcome = results.Saturated
-		record.Counts.Done = n * 94 / 100
-		record.Reasons = []results.Reason{{Rule: results.RuleAchieved, Text: "94% of what was due was answered, at least 99% is needed", Value: 0.94, Limit: 0.99}}
+		trial.Outcome = results.Saturated
+		trial.Counts.Done = n * 94 / 100
+		trial.Reasons = []results.Reason{{Rule: results.RuleAchieved, Text: "94% of what was due was answered, at least 99% is needed", Value: 0.94, Limit: 0.99}}
 	}
-	return record
+	return trial
 }
 
 func (a shape) usage(n int64, drift float64, r *rand.Rand) []results.Usage {

@@ -141,7 +141,7 @@ func (b *book) facts() []Fact {
 		{"Measured", trials},
 		{"Load", b.load()},
 		{"When", b.when()},
-		{"Host", join(e.Host, e.CPU, plural(e.CPUs, "CPU"), memoryText(e.Memory))},
+		{"Host", join(e.Host, e.CPU, cpus(e.CPUs), memoryText(e.Memory))},
 		{"CPUs", e.Placement},
 		{"Commit", commit},
 		{"Seed", fmt.Sprint(b.Plan.Seed)},
@@ -170,6 +170,9 @@ func (b *book) when() string {
 			last = end
 		}
 	}
+	if first.IsZero() {
+		return ""
+	}
 	return fmt.Sprintf("%s, for %s", stamp(first), pause(last.Sub(first)))
 }
 
@@ -185,6 +188,13 @@ func plural(n int, thing string) string {
 		thing += "s"
 	}
 	return quantity.Count(n) + " " + thing
+}
+
+func cpus(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return plural(n, "CPU")
 }
 
 func memoryText(bytes int64) string {

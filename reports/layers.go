@@ -29,7 +29,7 @@ func (b *book) layersSection() Section {
 			s.Parts = append(s.Parts, b.waterfall(chain, q.value, q.name))
 		}
 	}
-	s.Text = []string{"The ledger (time by stage within one request) is not recorded in this run."}
+	s.Notes = []string{"The ledger (time by stage within one request) is not recorded in this run."}
 	return s
 }
 
@@ -41,7 +41,7 @@ var compared = []struct {
 // addedFigure holds every arm against direct.
 func (b *book) addedFigure() *figure.Figure {
 	r := &figure.Rows{X: figure.Axis{Title: "added to direct's response time, ms", Zero: true}}
-	worst, most := "", quantity.Absent("")
+	worst, most := "", quantity.Absent("none yet")
 	for _, arm := range b.others() {
 		for _, q := range compared[:2] {
 			v := b.overhead(arm, q.value)

@@ -43,12 +43,8 @@ func (b *book) loadFigure(q float64, name string) *figure.Figure {
 		odd := figure.Series{Name: b.name(arm) + ", single trials", Ink: b.ink(arm), Dodge: b.dodge(arm)}
 		for _, rate := range b.rates {
 			c := b.at(arm, rate, b.refConns)
-			if p := c.quantile(results.Response, q); p.Known() {
-				pt := figure.Point{X: rate, Y: p.Value, Mark: figure.Solid}
-				if p.Interval != nil {
-					pt.Low, pt.High = &p.Interval.Low, &p.Interval.High
-				}
-				line.Points = append(line.Points, pt)
+			if p, ok := c.point(q); ok {
+				line.Points = append(line.Points, p)
 			}
 			odd.Points = append(odd.Points, c.marks(quantileOf(results.Response, q))...)
 		}
@@ -66,8 +62,24 @@ func (b *book) loadFigure(q float64, name string) *figure.Figure {
 		ID: "load-" + name, Title: name + " against offered load", Lines: l,
 		Caption: b.loadCaption(q, name),
 		About: fmt.Sprintf("%s of the response time by offered rate, one line for each topology. Bands and whiskers: 95%% interval of the trials. "+
-			"Hollow marks: saturated trials. Struck through: invalid ones.", name),
+			"Hollow marks: saturated. Struck through: invalid.", name),
 	}
+}
+
+// point is where the line of an arm passes a rate: the quantile of the valid trials, or, where none is valid, hollow and without
+// an interval that of the saturated ones.
+func (c *cell) point(q float64) (figure.Point, bool) {
+	if p := c.quantile(results.Response, q); p.Known() {
+		pt := figure.Point{X: c.rate, Y: p.Value, Mark: figure.Solid}
+		if p.Interval != nil {
+			pt.Low, pt.High = &p.Interval.Low, &p.Interval.High
+		}
+		return pt, true
+	}
+	if len(c.with(results.Valid)) > 0 || !results.Printable(q, c.kept.TotalCount()) {
+		return figure.Point{}, false
+	}
+	return figure.Point{X: c.rate, Y: milliseconds(results.Quantile(c.kept, q)), Mark: figure.Hollow}, true
 }
 
 // marks are the trials that are drawn one by one: those that are not valid, and all where there are too few for an interval.

@@ -89,13 +89,7 @@ func markdownTable(t *Table) string {
 	for _, r := range t.Rows {
 		var cells []string
 		for _, c := range r.Cells {
-			cell := plain(c.Main())
-			if sub := c.Sub(); strings.HasPrefix(sub, "[") {
-				cell += " " + sub
-			} else if sub != "" {
-				cell += " (" + plain(sub) + ")"
-			}
-			cells = append(cells, cell)
+			cells = append(cells, plain(c.Line()))
 		}
 		fmt.Fprintf(&b, "| %s |\n", strings.Join(cells, " | "))
 	}
@@ -107,5 +101,5 @@ func markdownTable(t *Table) string {
 
 // plain escapes what Markdown, or HTML inside it, would take for its own.
 func plain(s string) string {
-	return strings.NewReplacer("\\", "\\\\", "|", "\\|", "<", "&lt;", ">", "&gt;", "&", "&amp;", "*", "\\*", "_", "\\_", "`", "\\`", "\n", " ", "\r", " ").Replace(clean(s))
+	return strings.NewReplacer("\\", "\\\\", "|", "\\|", "< ", "< ", "<", "&lt;", "&", "&amp;", "*", "\\*", "_", "\\_", "`", "\\`", "\n", " ", "\r", " ").Replace(clean(s))
 }

@@ -8,6 +8,9 @@ import (
 	"crossroads/results"
 )
 
+// ownLevel marks the numbers of direct, which are levels where those of the other arms are differences.
+const ownLevel = "its own level"
+
 const notMeasured = "not measured in this run"
 
 // costs is the first half of the decision matrix.
@@ -51,7 +54,7 @@ func (b *book) added(arm int, q float64) quantity.Quantity {
 	}
 	level := b.ref(arm).quantile(results.Response, q)
 	if level.Known() {
-		level.Interval, level.Note = nil, "its own level"
+		level.Interval, level.Note = nil, ownLevel
 	}
 	return level
 }
@@ -145,7 +148,7 @@ func count(a results.ArmInfo, n int) Cell {
 func (b *book) readyIn(arm int) quantity.Quantity {
 	byRound := map[int]float64{}
 	for _, t := range b.Trials {
-		if t.Arm == b.name(arm) && t.ReadyIn > 0 {
+		if t.Arm == b.Plan.Arms[arm].Name && t.ReadyIn > 0 {
 			byRound[t.Round] = float64(t.ReadyIn) / 1e9
 		}
 	}

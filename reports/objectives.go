@@ -78,7 +78,7 @@ func (b *book) highestRate(arm int) quantity.Quantity {
 	if len(b.Plan.Objectives) == 0 {
 		return quantity.Absent("no objective")
 	}
-	best, note := 0.0, "the highest that was run"
+	best, note := 0.0, "highest that was run"
 	for _, rate := range b.rates {
 		c := b.at(arm, rate, b.refConns)
 		a, why := b.meets(c)

@@ -72,7 +72,7 @@ func (b *book) secondsFigure() (*figure.Figure, *Table) {
 		return nil, nil
 	}
 	l := &figure.Lines{
-		X: figure.Axis{Title: "seconds since the block began"},
+		X: figure.Axis{Title: "seconds since the block began", Ticks: whole(first, longest)},
 		Y: figure.Axis{Title: name + " of each second, median over trials, ms (logarithmic)", Scale: figure.Log},
 	}
 	if first < 0 {
@@ -96,6 +96,15 @@ func (b *book) secondsFigure() (*figure.Figure, *Table) {
 	}
 	return &figure.Figure{ID: "seconds", Title: "Within a trial at " + quantity.Rate(b.refRate), Lines: l, Caption: b.trendCaption(),
 		About: "For each second of a trial, the median over the valid trials of that second's " + name + ". The warm-up is shaded and not counted."}, t
+}
+
+// whole are the whole numbers of a range that is short enough to name them all.
+func whole(from, to int) []float64 {
+	var all []float64
+	for i := from; i <= to && to-from <= 15; i++ {
+		all = append(all, float64(i))
+	}
+	return all
 }
 
 func secondP99(x second) Cell {

@@ -9,10 +9,12 @@ import (
 	"html/template"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"crossroads/reports/figure"
 	"crossroads/reports/quantity"
+	"crossroads/results"
 )
 
 var (
@@ -40,29 +42,45 @@ func styled() string {
 	return strings.NewReplacer("/*light*/", light.String(), "/*dark*/", dark.String(), "/*paint*/", paint.String()).Replace(pageCSS)
 }
 
+// mostHTML is how large a page may be, in bytes.
+const mostHTML = 500_000
+
 // WriteHTML writes the report as one self-contained page. base is the way from the page's directory to that of the records, for
-// links; "" leaves links out.
+// links; "" leaves links out. A page that would be too large is written lean: one size of each figure, and of the trials only
+// those that are not valid; report.json and the records hold the rest.
 func WriteHTML(w io.Writer, r *Report, base string) error {
+	b, err := html(r, base, false)
+	if err == nil && len(b) > mostHTML {
+		b, err = html(r, base, true)
+	}
+	if err != nil {
+		return fmt.Errorf("writing the page of %s: %w", r.Header.ID, err)
+	}
+	_, err = w.Write(b)
+	return err
+}
+
+func html(r *Report, base string, lean bool) ([]byte, error) {
 	css := styled()
 	sum := sha256.Sum256([]byte(css))
 	v := view{
 		Report: r, CSS: template.CSS(css), Base: filepath.ToSlash(base),
 		Policy:  "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'; base-uri 'none'; form-action 'none'",
 		Figures: map[string]template.HTML{},
+		Lean:    lean,
 	}
 	for _, f := range r.figures() {
-		svg, err := figure.New(f).Inline()
+		svg, err := figure.New(f).Inline(lean)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		v.Figures[f.ID] = template.HTML(svg) // made by package figure, which escapes every text
 	}
 	var b bytes.Buffer
 	if err := page.Execute(&b, v); err != nil {
-		return fmt.Errorf("writing the page of %s: %w", r.Header.ID, err)
+		return nil, err
 	}
-	_, err := w.Write(b.Bytes())
-	return err
+	return b.Bytes(), nil
 }
 
 type view struct {
@@ -71,6 +89,33 @@ type view struct {
 	Policy  string
 	Base    string
 	Figures map[string]template.HTML
+	Lean    bool
+}
+
+// Table is a table as the page shows it.
+func (v view) Table(t *Table) *Table {
+	if !v.Lean || t.ID != trialsTable {
+		return t
+	}
+	short := *t
+	short.Rows, short.Notes = nil, slices.Clone(t.Notes)
+	for _, r := range t.Rows {
+		if r.State != string(results.Valid) {
+			short.Rows = append(short.Rows, r)
+		}
+	}
+	if n := len(t.Rows) - len(short.Rows); n > 0 {
+		short.Notes = append(short.Notes, plural(n, "valid trial")+" not listed to keep the page small; report.json and the records hold them.")
+	}
+	return &short
+}
+
+// Class is how a row is drawn; a valid trial needs nothing.
+func (r Row) Class() string {
+	if r.State == string(results.Valid) {
+		return ""
+	}
+	return r.State
 }
 
 // Matrix is both halves of the decision matrix.
@@ -94,14 +139,22 @@ func (r *Report) figures() []*figure.Figure {
 // cellHTML is the inside of a cell: the value, and under it its interval or note.
 func cellHTML(c Cell, places int) template.HTML {
 	main := template.HTMLEscapeString(c.Main())
+	if c.Quantity == nil {
+		return template.HTML(main)
+	}
 	if c.Missing() {
 		return template.HTML(`<span class="none">` + main + `</span>`)
 	}
-	if c.Quantity != nil {
-		main = `<span class="v">` + template.HTMLEscapeString(padded(c.Main(), places)) + `</span>`
+	main = template.HTMLEscapeString(padded(c.Main(), places))
+	if c.Quantity.Note == ownLevel {
+		main = `<span class="own">` + main + `</span>`
 	}
 	if sub := c.Sub(); sub != "" {
-		main += ` <span class="sub">` + template.HTMLEscapeString(sub) + `</span>`
+		class := "sub"
+		if c.Quantity.Interval == nil {
+			class = "sub note"
+		}
+		main += ` <span class="` + class + `">` + template.HTMLEscapeString(sub) + `</span>`
 	}
 	return template.HTML(main)
 }

@@ -187,7 +187,8 @@ func (b *book) at(arm int, rate float64, conns int) *cell {
 // ref is the arm's cell at the reference rate.
 func (b *book) ref(arm int) *cell { return b.at(arm, b.refRate, b.refConns) }
 
-func (b *book) name(arm int) string { return b.Plan.Arms[arm].Name }
+// name of an arm as it is shown.
+func (b *book) name(arm int) string { return clean(b.Plan.Arms[arm].Name) }
 
 // ink of an arm: direct is neutral, the others have colours in the plan's order.
 func (b *book) ink(arm int) int {

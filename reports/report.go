@@ -82,6 +82,7 @@ type Section struct {
 	Title string   `json:"title"`
 	Text  []string `json:"text,omitempty"`
 	Parts []Part   `json:"parts,omitempty"`
+	Notes []string `json:"notes,omitempty"` // what the section would hold but for this run
 }
 
 // Part is a figure with the table of its numbers, or a table alone, or a text to be shown as it is.
@@ -169,5 +170,13 @@ func (c Cell) Sub() string {
 // Missing tells whether the cell has no number where one was to be.
 func (c Cell) Missing() bool { return c.Quantity != nil && !c.Quantity.Known() }
 
-func text(s string) Cell              { return Cell{Text: s} }
+// Line is the cell in one line.
+func (c Cell) Line() string {
+	if c.Quantity == nil {
+		return c.Text
+	}
+	return c.Quantity.Bare()
+}
+
+func text(s string) Cell              { return Cell{Text: clean(s)} }
 func number(q quantity.Quantity) Cell { return Cell{Quantity: &q} }

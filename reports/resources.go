@@ -55,9 +55,9 @@ func (b *book) resourcesSection() Section {
 	}
 	s.Parts = []Part{{Figure: f, Table: b.resourcesTable()}}
 	if len(b.conns) == 1 || len(b.rates) < 2 {
-		s.Text = []string{"How CPU grows with rate and connections (idle + a·rate + b·connections) is not fitted: that needs several numbers of connections, and this run has one."}
+		s.Notes = []string{"How CPU grows with rate and connections (idle + a·rate + b·connections) is not fitted: that needs several numbers of connections, and this run has one."}
 	} else {
-		s.Text = []string{"How CPU grows with rate and connections is not fitted in this report; the table of achieved rates and the records hold every cell."}
+		s.Notes = []string{"How CPU grows with rate and connections is not fitted in this report; the table of achieved rates and the records hold every cell."}
 	}
 	return s
 }

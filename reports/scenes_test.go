@@ -1,14 +1,118 @@
 package reports_test
 
 import (
+	"fmt"
+	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"crossroads/reports"
+	"crossroads/results"
 )
 
 // scenes are the runs on which every form of the report is tested.
 func scenes(t testing.TB) map[string]reports.Records {
 	return map[string]reports.Records{
 		"storefront": synthetic(t, storefront(), []float64{500, 1000, 1500}, 6),
+		"troubled":   troubled(t),
+		"quick":      quick(t),
+		"spoilt":     spoilt(t),
+		"zero":       zero(t),
+		"crowded":    crowded(t),
+		"external":   external(t),
 	}
+}
+
+// change applies f to the trials of a run that match.
+func change(rec *reports.Records, match func(results.Trial) bool, f func(*results.Trial)) {
+	for i := range rec.Trials {
+		if match(rec.Trials[i]) {
+			f(&rec.Trials[i])
+		}
+	}
+}
+
+// troubled has everything that can go wrong and leave something to report: a proxy that died, a busy machine, an arm that parity
+// kept out of a round, errors, a flag, and a pause.
+func troubled(t testing.TB) reports.Records {
+	rec := synthetic(t, storefront(), []float64{500, 1000, 1500}, 7)
+	fail := func(tr *results.Trial) {
+		tr.Outcome, tr.Times = results.Failed, nil
+		tr.Counts.Done, tr.Counts.Errors = tr.Counts.Planned*6/10, tr.Counts.Planned*4/10
+		tr.Errors = map[string]int64{"refused": tr.Counts.Errors}
+		tr.Failure = &results.Failure{Process: "sidecar-orders-1", Reason: "ended by signal 9 (killed)",
+			Log: []string{`{"level":"info","msg":"listening","address":"127.0.0.1:4143"}`, `{"level":"error","msg":"<b>accept</b>: too many open files"}`}}
+		tr.Reasons = []results.Reason{{Rule: results.RuleAlive, Text: "sidecar-orders-1: ended by signal 9 (killed)"}}
+	}
+	spoil := func(tr *results.Trial) {
+		tr.Outcome = results.Invalid
+		tr.Reasons = []results.Reason{{Rule: results.RuleForeign, Text: "processes that are not ours used 9.1% of the CPU time, the limit is 5%", Value: 0.091, Limit: 0.05}}
+	}
+	change(&rec, func(tr results.Trial) bool { return tr.ID == "r2-mesh-1000-c64" }, fail)
+	change(&rec, func(tr results.Trial) bool { return tr.Round == 4 && tr.Rate == 500 }, spoil)
+	change(&rec, func(tr results.Trial) bool { return tr.ID == "r5-gateway-1000-c64" }, func(tr *results.Trial) {
+		tr.Errors = map[string]int64{"timeout": 1, "status": 1}
+		tr.Counts.Errors, tr.Counts.Declared, tr.Counts.Done = 2, 1, tr.Counts.Done-2
+		tr.Flags = []results.Reason{{Rule: results.RuleSteady, Text: "the median response time fell over the block (Mann-Kendall p = 0.004)", Value: 0.004, Limit: 0.01}}
+	})
+	change(&rec, func(tr results.Trial) bool { return tr.Round >= 6 }, func(tr *results.Trial) {
+		tr.Attempt, tr.Started = 1, tr.Started.Add(2*time.Hour)
+	})
+	rec.Trials = slices.DeleteFunc(rec.Trials, func(tr results.Trial) bool { return tr.Round == 3 && tr.Arm == "gateway+mesh" })
+	rec.Exclusions = []results.Exclusion{{Round: 3, Arm: "gateway+mesh", Probe: "mtls", Text: "a plaintext peer was answered with 200 where it was to be refused"}}
+	rec.Sittings = []results.Sitting{{Started: began}, {Started: began.Add(2*time.Hour + 5*time.Minute), Stopped: began.Add(3 * time.Hour), Reason: "finished"}}
+	rec.Environment.Dirty = true
+	rec.Environment.Warnings = []string{"the CPU frequency governor is powersave: the clock changes with the load; performance is steadier"}
+	return rec
+}
+
+// quick is a look at two arms with one round, cut short, without objectives.
+func quick(t testing.TB) reports.Records {
+	rec := synthetic(t, storefront()[:2], []float64{1000}, 2)
+	rec.Plan.KeptAlive, rec.Plan.Objectives = true, nil
+	rec.Trials = rec.Trials[:2]
+	return rec
+}
+
+// spoilt has no valid trial at all.
+func spoilt(t testing.TB) reports.Records {
+	rec := synthetic(t, storefront(), []float64{500, 1000}, 6)
+	change(&rec, func(results.Trial) bool { return true }, func(tr *results.Trial) {
+		tr.Outcome = results.Invalid
+		tr.Reasons = []results.Reason{{Rule: results.RuleOnTime, Text: "slip p50 is 310 us, the limit is 202 us"}}
+	})
+	return rec
+}
+
+// zero has records in which nothing is filled in, as a target that was never ready leaves them.
+func zero(t testing.TB) reports.Records {
+	rec := synthetic(t, storefront(), []float64{1000}, 6)
+	change(&rec, func(results.Trial) bool { return true }, func(tr *results.Trial) {
+		*tr = results.Trial{Schema: 1, PlannedTrial: tr.PlannedTrial, Outcome: results.Failed, Failure: &results.Failure{Reason: "never ready"}}
+	})
+	rec.Environment, rec.Experiment = results.Environment{Schema: 1}, nil
+	return rec
+}
+
+// crowded has twelve arms, with names that are long, alike, not Latin, and hostile.
+func crowded(t testing.TB) reports.Records {
+	arms := []shape{direct()}
+	for i, name := range []string{"gateway-with-key-authentication-and-rate-limit-on", "gateway-with-key-authentication-and-rate-limit-off",
+		`<script>alert("x")</script>`, "メッシュ・相互認証", "a|b_c*d`e", "x\x1b[31mred", "mesh & more", "nginx", "haproxy", "envoy", strings.Repeat("é", 80)} {
+		arms = append(arms, shape{info: results.ArmInfo{Name: name, Gateway: fmt.Sprintf("kind%d", i), EntryHops: 1, Edges: 2, Processes: 3, Proxies: 1},
+			p50: 1.9 + 0.03*float64(i), spread: 0.29, proxyCPU: 60 + 5*float64(i), proxies: map[string]int{"gateway": 1}})
+	}
+	return synthetic(t, arms, []float64{250, 500, 1000, 2000}, 6)
+}
+
+// external compares two systems that somebody else runs; there is no direct arm, and nothing of their processes is seen.
+func external(t testing.TB) reports.Records {
+	arms := []shape{
+		{info: results.ArmInfo{Name: "before", External: "http://127.0.0.1:8080"}, p50: 2, spread: 0.3},
+		{info: results.ArmInfo{Name: "after", External: "http://127.0.0.1:8081"}, p50: 1.8, spread: 0.3},
+	}
+	rec := synthetic(t, arms, []float64{1000}, 6)
+	change(&rec, func(results.Trial) bool { return true }, func(tr *results.Trial) { tr.Usage, tr.ReadyIn = nil, 0 })
+	return rec
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/mattn/go-runewidth"
@@ -81,7 +82,7 @@ func (t *terminal) wrap(head, s string) {
 // clean takes control characters out of what users named: they could drive the terminal.
 func clean(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f && r < 0xa0 {
+		if unicode.IsControl(r) {
 			return -1
 		}
 		return r
@@ -239,12 +240,7 @@ func (t *terminal) turned(table *Table) {
 	for _, r := range table.Rows {
 		t.line("  " + clean(r.Cells[0].Main()))
 		for j, c := range r.Cells[1:] {
-			value := clean(c.Main())
-			if sub := c.Sub(); strings.HasPrefix(sub, "[") {
-				value += " " + sub
-			} else if sub != "" {
-				value += " (" + sub + ")"
-			}
+			value := clean(c.Line())
 			t.wrap(fmt.Sprintf("    %-*s  ", widest, title(table.Columns[j+1])), value)
 		}
 	}

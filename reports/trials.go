@@ -8,15 +8,14 @@ import (
 	"crossroads/results"
 )
 
-// mostTrials is how many trials are listed one by one. Beyond it the valid ones are only counted: the page stays small, and the
-// records hold them all.
-const mostTrials = 300
+// trialsTable lists every trial.
+const trialsTable = "trials-table"
 
 // trialsSection lists every trial with its outcome and why, and what parity kept out.
 func (b *book) trialsSection() Section {
 	s := Section{ID: "trials", Title: "Every trial"}
 	t := &Table{
-		ID: "trials-table", Caption: "Trials in the order in which they ran",
+		ID: trialsTable, Caption: "Trials in the order in which they ran",
 		Columns: []Column{
 			{Key: "id", Title: "Trial"}, {Key: "outcome", Title: "Outcome"},
 			{Key: "achieved", Title: "Achieved", Unit: quantity.Percent, Numeric: true},
@@ -32,17 +31,8 @@ func (b *book) trialsSection() Section {
 			byID[tr.ID] = tr
 		}
 	}
-	left := 0
 	for _, rec := range b.Trials {
-		tr := byID[rec.ID]
-		if len(b.Trials) > mostTrials && tr.Outcome == results.Valid {
-			left++
-			continue
-		}
-		t.Rows = append(t.Rows, b.trialRow(tr))
-	}
-	if left > 0 {
-		t.Notes = append(t.Notes, fmt.Sprintf("%s are not listed; the records hold them.", plural(left, "valid trial")))
+		t.Rows = append(t.Rows, b.trialRow(byID[rec.ID]))
 	}
 	s.Parts = append(s.Parts, Part{Table: t})
 	for _, rec := range b.Trials {

@@ -35,7 +35,7 @@ func lines(names ...string) *figure.Figure {
 
 func inline(t *testing.T, f *figure.Figure) string {
 	t.Helper()
-	s, err := figure.New(f).Inline()
+	s, err := figure.New(f).Inline(false)
 	require.NoError(t, err)
 	dec := xml.NewDecoder(strings.NewReader("<div>" + s + "</div>"))
 	for {

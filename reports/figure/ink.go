@@ -36,6 +36,12 @@ func stroke(c color.Color, w vg.Length, dashes []vg.Length) draw.LineStyle {
 	return draw.LineStyle{Color: c, Width: w, Dashes: dashes}
 }
 
+// write sets text so that the middle of its lower-case letters stands at the point; gonum centres the whole box, descent and all.
+func write(c draw.Canvas, sty draw.TextStyle, at vg.Point, s string) {
+	at.Y += sty.Font.Size * 0.12
+	c.FillText(sty, at, clean(s))
+}
+
 // mark draws one point's mark; shape tells series apart for who does not see colours.
 func mark(c draw.Canvas, at vg.Point, m Mark, shape int, r vg.Length, col color.NRGBA) {
 	if m == NoMark {

@@ -3,6 +3,8 @@ package figure
 import (
 	"cmp"
 	"slices"
+	"strings"
+	"unicode"
 )
 
 // spread moves labels apart that want to stand at the given heights: no two closer than gap, none outside [low, high], the
@@ -49,11 +51,21 @@ func spread(want []float64, gap, low, high float64) []float64 {
 	return at
 }
 
+// clean takes out control characters, which no form of SVG may hold.
+func clean(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return -1
+		}
+		return r
+	}, s)
+}
+
 // shorten keeps both ends of a name that is too long: arms of one family differ at either.
 func shorten(name string, most int) string {
-	r := []rune(name)
+	r := []rune(clean(name))
 	if len(r) <= most {
-		return name
+		return string(r)
 	}
 	tail := (most - 1) / 3
 	return string(r[:most-1-tail]) + "…" + string(r[len(r)-tail:])

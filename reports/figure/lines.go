@@ -1,6 +1,7 @@
 package figure
 
 import (
+	"fmt"
 	"image/color"
 
 	"gonum.org/v1/plot"
@@ -58,7 +59,7 @@ func (l *Lines) Plot(c draw.Canvas, p *plot.Plot) {
 		if from < to {
 			c.SetColor(Shady.Light)
 			c.Fill(box(from, c.Min.Y, to, c.Max.Y))
-			c.FillText(style(Muted.Light, small, draw.XLeft), vg.Point{X: from + 4, Y: c.Max.Y - 9}, s.Text)
+			write(c, style(Muted.Light, small, draw.XLeft), vg.Point{X: from + 4, Y: c.Max.Y - 9}, s.Text)
 		}
 	}
 	for _, t := range p.Y.Tick.Marker.Ticks(p.Y.Min, p.Y.Max) {
@@ -72,7 +73,7 @@ func (l *Lines) Plot(c draw.Canvas, p *plot.Plot) {
 	for _, limit := range l.Limits {
 		if at := y(limit.Y); l.Y.shows(limit.Y) && at >= c.Min.Y && at <= c.Max.Y && limit.Y >= p.Y.Min && limit.Y <= p.Y.Max {
 			c.StrokeLine2(stroke(Ink.Light, 0.9, []vg.Length{1, 2}), c.Min.X, at, c.Max.X, at)
-			c.FillText(style(Ink.Light, small, draw.XLeft), vg.Point{X: c.Min.X + 4, Y: at + 8}, limit.Text)
+			write(c, style(Ink.Light, small, draw.XLeft), vg.Point{X: c.Min.X + 4, Y: at + 10}, limit.Text)
 		}
 	}
 	for _, s := range l.Series {
@@ -91,7 +92,7 @@ func (l *Lines) band(c draw.Canvas, s Series, x, y func(float64) vg.Length) {
 			for i := len(low) - 1; i >= 0; i-- {
 				high = append(high, low[i])
 			}
-			c.FillPolygon(faint(ink(s.Ink), 40), high)
+			c.FillPolygon(faint(ink(s.Ink), 34), high)
 		}
 		low, high = nil, nil
 	}
@@ -100,8 +101,9 @@ func (l *Lines) band(c draw.Canvas, s Series, x, y func(float64) vg.Length) {
 			fill()
 			continue
 		}
-		low = append(low, vg.Point{X: x(pt.X), Y: y(*pt.Low)})
-		high = append(high, vg.Point{X: x(pt.X), Y: y(*pt.High)})
+		at := x(pt.X) + vg.Length(s.Dodge)
+		low = append(low, vg.Point{X: at, Y: y(*pt.Low)})
+		high = append(high, vg.Point{X: at, Y: y(*pt.High)})
 	}
 	fill()
 }
@@ -120,6 +122,7 @@ func (l *Lines) series(c draw.Canvas, s Series, x, y func(float64) vg.Length) {
 	if s.Line && len(line) > 1 {
 		c.StrokeLines(stroke(col, w, dash(s.Dash)), line)
 	}
+	drawn := map[string]bool{} // marks at one place are one mark
 	for _, pt := range s.Points {
 		if !l.visible(pt) {
 			continue
@@ -128,7 +131,16 @@ func (l *Lines) series(c draw.Canvas, s Series, x, y func(float64) vg.Length) {
 		if pt.Low != nil && pt.High != nil && s.Line && l.Y.shows(*pt.Low) {
 			whisker(c, at.X, y(*pt.Low), y(*pt.High), col)
 		}
-		mark(c, at, pt.Mark, s.Ink, 3.2, col)
+		place := fmt.Sprintf("%.1f %.1f %s", at.X, at.Y, pt.Mark)
+		if drawn[place] {
+			continue
+		}
+		drawn[place] = true
+		size := vg.Length(3.2)
+		if !s.Line {
+			size = 2.4
+		}
+		mark(c, at, pt.Mark, s.Ink, size, col)
 	}
 }
 
@@ -141,9 +153,8 @@ func whisker(c draw.Canvas, x, low, high vg.Length, col color.NRGBA) {
 
 // end is a label and the last point of its line.
 type end struct {
-	name string
-	ink  int
-	at   Point
+	series Series
+	at     Point
 }
 
 func (l *Lines) labels() []end {
@@ -151,7 +162,7 @@ func (l *Lines) labels() []end {
 	for _, s := range l.Series {
 		for i := len(s.Points) - 1; s.Label && i >= 0; i-- {
 			if l.visible(s.Points[i]) {
-				ends = append(ends, end{s.Name, s.Ink, s.Points[i]})
+				ends = append(ends, end{s, s.Points[i]})
 				break
 			}
 		}
@@ -162,7 +173,7 @@ func (l *Lines) labels() []end {
 func (l *Lines) beside(names int) vg.Length {
 	var widest vg.Length
 	for _, e := range l.labels() {
-		widest = max(widest, width(shorten(e.name, names), normal))
+		widest = max(widest, width(shorten(e.series.Name, names), normal))
 	}
 	if widest == 0 {
 		return 8
@@ -180,9 +191,9 @@ func (l *Lines) write(whole, data draw.Canvas, p *plot.Plot, names int) {
 	}
 	at := spread(want, float64(labelGap), float64(data.Min.Y+4), float64(data.Max.Y-4))
 	for i, e := range ends {
-		to := vg.Point{X: data.Max.X + 18, Y: vg.Length(at[i])}
-		whole.StrokeLines(stroke(faint(ink(e.ink), 150), 0.7, nil),
-			[]vg.Point{{X: x(e.at.X) + 5, Y: y(e.at.Y)}, {X: max(data.Max.X+6, x(e.at.X)+5), Y: y(e.at.Y)}, to})
-		whole.FillText(style(ink(e.ink), normal, draw.XLeft), vg.Point{X: to.X + 3, Y: to.Y}, shorten(e.name, names))
+		col, to := ink(e.series.Ink), vg.Point{X: data.Max.X + 18, Y: vg.Length(at[i])}
+		from := vg.Point{X: x(e.at.X) + vg.Length(e.series.Dodge) + 5, Y: y(e.at.Y)}
+		whole.StrokeLines(stroke(faint(col, 130), 0.7, []vg.Length{1, 1.5}), []vg.Point{from, {X: max(data.Max.X+6, from.X), Y: from.Y}, to})
+		write(whole, style(col, normal, draw.XLeft), vg.Point{X: to.X + 3, Y: to.Y}, shorten(e.series.Name, names))
 	}
 }

@@ -55,7 +55,7 @@ func (ch *chart) draw(c draw.Canvas) {
 	inner := draw.Crop(c, 2, -ch.beside(names)-2, 2, -4-ch.top)
 	if ch.title != "" {
 		sty := style(Muted.Light, small, draw.XLeft)
-		c.FillText(sty, vg.Point{X: c.Min.X + 2, Y: c.Max.Y - 8}, ch.title)
+		write(c, sty, vg.Point{X: c.Min.X + 2, Y: c.Max.Y - 8}, ch.title)
 		inner.Max.Y -= 18
 	}
 	ch.plot.Draw(inner)

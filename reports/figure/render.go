@@ -27,13 +27,19 @@ type Drawing struct {
 func New(f *Figure) *Drawing { return &Drawing{f, build(f)} }
 
 // Inline is the figure for a page: two SVG elements, for wide and for narrow screens, whose colours are classes that the page's
-// style sheet fills in for light and dark. The page sets display of .wide and .narrow.
-func (d *Drawing) Inline() (string, error) {
+// style sheet fills in for light and dark. The style sheet shows one of .wide and .narrow, and turns text, which stands in a
+// mirrored system of coordinates: .chart text{transform:scale(1,-1);font-size:11px}. A lean figure has one size, .only.
+func (d *Drawing) Inline(lean bool) (string, error) {
 	var b bytes.Buffer
-	for _, s := range []struct {
+	type size struct {
 		class string
 		w     vg.Length
-	}{{"wide", wide}, {"narrow", narrow}} {
+	}
+	sizes := []size{{"wide", wide}, {"narrow", narrow}}
+	if lean {
+		sizes = []size{{"only", wide}}
+	}
+	for _, s := range sizes {
 		raw, err := d.svg(s.w, false)
 		if err != nil {
 			return "", err

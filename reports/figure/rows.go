@@ -76,7 +76,7 @@ func (r *Rows) Plot(c draw.Canvas, p *plot.Plot) {
 		c.SetLineStyle(stroke(Paper.Light, 1, nil))
 		c.Stroke(box(x(b.From), at-half, x(b.To), at+half))
 		if b.Text != "" && width(b.Text, small)+8 <= x(b.To)-x(b.From) {
-			c.FillText(style(Paper.Light, small, draw.XCenter), vg.Point{X: (x(b.From) + x(b.To)) / 2, Y: at}, b.Text)
+			write(c, style(Paper.Light, small, draw.XCenter), vg.Point{X: (x(b.From) + x(b.To)) / 2, Y: at}, b.Text)
 		}
 		if b.Low != nil && b.High != nil {
 			r.interval(c, x(*b.Low), x(*b.High), at)
@@ -111,10 +111,10 @@ func (r *Rows) write(whole, data draw.Canvas, p *plot.Plot, _ int) {
 		at := vg.Point{X: left, Y: whole.Max.Y - 9}
 		whole.SetColor(ink(k.Ink))
 		whole.Fill(box(at.X, at.Y-5, at.X+10, at.Y+5))
-		whole.FillText(style(Muted.Light, small, draw.XLeft), vg.Point{X: at.X + 14, Y: at.Y}, k.Text)
+		write(whole, style(Muted.Light, small, draw.XLeft), vg.Point{X: at.X + 14, Y: at.Y}, k.Text)
 		left += 30 + width(k.Text, small)
 	}
 	for i, n := range r.Notes {
-		whole.FillText(style(Ink.Light, small, draw.XLeft), vg.Point{X: data.Max.X + 8, Y: y(r.at(i))}, n)
+		write(whole, style(Ink.Light, small, draw.XLeft), vg.Point{X: data.Max.X + 8, Y: y(r.at(i))}, n)
 	}
 }

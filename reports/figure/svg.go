@@ -6,6 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
+	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -13,6 +16,7 @@ import (
 type sheet interface {
 	open(viewBox string) string // the root element, with its title and description
 	paint(property, hex string) string
+	inherits(element, name, value string) bool // the attribute follows from the root or the page's style sheet
 }
 
 // page is an SVG inside a page: colours are classes, because a content security policy with hashes forbids style attributes, and
@@ -31,6 +35,10 @@ func (p page) paint(property, hex string) string {
 		}
 	}
 	return fmt.Sprintf(` %s="%s"`, property, hex)
+}
+
+func (page) inherits(element, name, value string) bool {
+	return element == "text" && (name == "transform" && value == "scale(1, -1)" || name == "font-size" && value == "11px")
 }
 
 // alike forgives the last bit, which translucent colours lose when they are multiplied by their alpha and back.
@@ -60,6 +68,8 @@ func (a alone) open(viewBox string) string {
 }
 
 func (alone) paint(property, hex string) string { return fmt.Sprintf(` %s="%s"`, property, hex) }
+
+func (alone) inherits(_, _, _ string) bool { return false }
 
 // rewrite turns what vgsvg writes into the sheet's form: no prologue, no style attributes, no font of this machine.
 func rewrite(w io.Writer, raw []byte, s sheet) error {
@@ -98,10 +108,12 @@ func element(b *bytes.Buffer, t xml.StartElement, s sheet) {
 	b.WriteString("<" + t.Name.Local)
 	for _, a := range t.Attr {
 		if a.Name.Local == "style" {
-			b.WriteString(properties(a.Value, s))
+			b.WriteString(properties(t.Name.Local, a.Value, s))
 			continue
 		}
-		fmt.Fprintf(b, ` %s="%s"`, a.Name.Local, escape(a.Value))
+		if !s.inherits(t.Name.Local, a.Name.Local, a.Value) {
+			fmt.Fprintf(b, ` %s="%s"`, a.Name.Local, escape(tenths(a.Value)))
+		}
 	}
 	if t.Name.Local == "path" {
 		b.WriteString("/")
@@ -110,7 +122,7 @@ func element(b *bytes.Buffer, t xml.StartElement, s sheet) {
 }
 
 // properties turns a style attribute into presentation attributes. Fonts are left out: the root element or the page sets one.
-func properties(css string, s sheet) string {
+func properties(element, css string, s sheet) string {
 	var b strings.Builder
 	for _, p := range strings.Split(css, ";") {
 		name, value, ok := strings.Cut(p, ":")
@@ -122,11 +134,24 @@ func properties(css string, s sheet) string {
 			b.WriteString(s.paint(name, strings.ToLower(value)))
 		case name == "fill" && value == "none":
 			b.WriteString(` fill="none"`)
-		default:
+		case !s.inherits(element, name, value):
 			fmt.Fprintf(&b, ` %s="%s"`, name, escape(value))
 		}
 	}
 	return b.String()
+}
+
+var decimals = regexp.MustCompile(`\d+\.\d+`)
+
+// tenths rounds coordinates to a tenth of a point: finer than a screen shows.
+func tenths(s string) string {
+	return decimals.ReplaceAllStringFunc(s, func(n string) string {
+		v, err := strconv.ParseFloat(n, 64)
+		if err != nil {
+			return n
+		}
+		return strconv.FormatFloat(math.Round(v*10)/10, 'f', -1, 64)
+	})
 }
 
 func attribute(t xml.StartElement, name string) string {
@@ -140,6 +165,6 @@ func attribute(t xml.StartElement, name string) string {
 
 func escape(s string) string {
 	var b bytes.Buffer
-	_ = xml.EscapeText(&b, []byte(s)) // a bytes.Buffer does not fail
+	_ = xml.EscapeText(&b, []byte(clean(s))) // a bytes.Buffer does not fail
 	return b.String()
 }

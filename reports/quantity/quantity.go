@@ -48,7 +48,12 @@ func Of(v float64, u Unit) Quantity {
 }
 
 // Absent is a quantity that was not measured, with the reason.
-func Absent(why string) Quantity { return Quantity{Missing: why} }
+func Absent(why string) Quantity {
+	if why == "" {
+		why = "not known"
+	}
+	return Quantity{Missing: why}
+}
 
 // Known tells whether there is a number.
 func (q Quantity) Known() bool { return q.Missing == "" }
@@ -101,17 +106,29 @@ func (q Quantity) WithUnit() string {
 	return q.Number() + suffix(q.Unit)
 }
 
-// Text is everything: 0.312 ms [0.270, 0.360], or 0.312 ms (no interval, n = 4 rounds).
-func (q Quantity) Text() string {
+// Text is everything: 0.312 ms [0.270, 0.360], or 0.312 ms, no interval (n = 4 rounds).
+func (q Quantity) Text() string { return q.qualified(q.WithUnit()) }
+
+// Bare is Text without the unit, for columns whose head has it.
+func (q Quantity) Bare() string {
+	if !q.Known() {
+		return q.Missing
+	}
+	return q.qualified(q.Number())
+}
+
+func (q Quantity) qualified(number string) string {
 	switch {
 	case !q.Known():
 		return q.Missing
 	case q.Interval != nil:
-		return q.WithUnit() + " " + q.Range()
+		return number + " " + q.Range()
+	case strings.Contains(q.Note, "("):
+		return number + ", " + q.Note
 	case q.Note != "":
-		return q.WithUnit() + " (" + q.Note + ")"
+		return number + " (" + q.Note + ")"
 	}
-	return q.WithUnit()
+	return number
 }
 
 // MarshalJSON adds the spelling, so that a reader of the JSON prints what every page prints.

@@ -32,8 +32,10 @@ func TestOneSpelling(t *testing.T) {
 		{quantity.Of(-0.25, quantity.Milliseconds), "−0.250 ms"},
 		{within(0.95, 0.8, 1.1), "0.95 ms [0.80, 1.10]"},
 		{within(-0.01, -0.2, 0.1), "−0.010 ms [−0.200, 0.100]"},
-		{quantity.Quantity{Value: 1, Unit: quantity.Seconds, Note: "no interval (n = 4 rounds)"}, "1.00 s (no interval (n = 4 rounds))"},
+		{quantity.Quantity{Value: 1, Unit: quantity.Seconds, Note: "no interval (n = 4 rounds)"}, "1.00 s, no interval (n = 4 rounds)"},
+		{quantity.Quantity{Value: 1500, Unit: quantity.PerSecond, Note: "2,000 misses"}, "1,500/s (2,000 misses)"},
 		{quantity.Absent("not measured in this run"), "not measured in this run"},
+		{quantity.Absent(""), "not known"},
 		{quantity.Of(math.NaN(), quantity.Seconds), "no number"},
 		{quantity.Of(math.Inf(1), quantity.Seconds), "no number"},
 	} {
