@@ -4,38 +4,28 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"strings"
 
 	"crossroads/harness/deploy"
+	"crossroads/harness/workload"
 )
 
-// seen is what the workload answers to a request with X-Crossroads-Probe: the request as it arrived, and what came of its own calls.
-type seen struct {
-	Service string   `json:"service"`
-	Via     []string `json:"via"`
-	Calls   []seen   `json:"calls"`
-}
-
-// hops has every node of the call graph tell which proxies its request came through: one Via entry each (RFC 9110 7.6.3).
+// hops has every node of the call graph tell which proxies its request came through: one Via entry each (RFC 9110 7.6.3). It asks for
+// every call, so that no probability keeps a service out.
 func (c *checker) hops(ctx context.Context) []string {
 	if c.external() {
 		return nil
 	}
 	return each(c.deployment.Entries(), func(entry deploy.Entry) []string {
-		got, err := c.ask(ctx, entry.URL, c.first(), 0, change{"X-Crossroads-Probe", "1"})
-		if err != nil {
-			return one("the probe at %s: %v", entry.Name, err)
-		}
-		var root seen
-		if err := json.Unmarshal(got.body, &root); err != nil || got.status != http.StatusOK {
-			return one("the probe at %s was answered %d and not by the workload: %s", entry.Name, got.status, shorten(got.body))
+		root, found := c.report(ctx, entry.Name, entry.URL, 0, "all")
+		if found != nil {
+			return found
 		}
 		atEntry, perEdge := c.arm.Hops()
 		reached := map[string]bool{}
-		found := crossings(root, "the driver", atEntry, perEdge, reached)
-		if entry := c.arm.Experiment.Application.Entry; root.Service != entry {
-			found = append(found, fmt.Sprintf("the request reached %q where %s is the entry", root.Service, entry))
+		found = crossings(root, "the driver", atEntry, perEdge, reached)
+		if due := c.arm.Experiment.Application.Entry; root.Service != due {
+			found = append(found, fmt.Sprintf("the request reached %q where %s is the entry", root.Service, due))
 		}
 		for service := range c.arm.Experiment.Application.Services.All() {
 			if !reached[service] {
@@ -46,22 +36,49 @@ func (c *checker) hops(ctx context.Context) []string {
 	})
 }
 
+// report asks the workload at a base URL what a request made it see and do.
+func (c *checker) report(ctx context.Context, name, base string, seq int, scope string) (*workload.Probe, []string) {
+	got, err := c.ask(ctx, base, c.first(), seq, change{workload.HeaderProbe, scope})
+	if err != nil {
+		return nil, one("the probe at %s: %v", name, err)
+	}
+	var root workload.Probe
+	if err := json.Unmarshal(got.body, &root); err != nil || root.Service == "" {
+		return nil, one("the probe at %s was answered %d and not by the workload: %s", name, got.status, shorten(got.body))
+	}
+	return &root, nil
+}
+
 // crossings compares the proxies that a node's request came through with what is due, and goes on to the calls that the node made.
-func crossings(n seen, caller string, due, perEdge int, reached map[string]bool) []string {
+func crossings(n *workload.Probe, caller string, due, perEdge int, reached map[string]bool) []string {
 	reached[n.Service] = true
 	var found []string
-	if len(n.Via) != due {
-		found = one("the call of %s to %s crossed %s where %d are due", caller, n.Service, proxies(n.Via), due)
+	if n.Hops != due {
+		found = one("the call of %s to %s crossed %s where %d are due", caller, n.Service, proxies(n), due)
 	}
 	for _, call := range n.Calls {
-		found = append(found, crossings(call, n.Service, perEdge, perEdge, reached)...)
+		switch {
+		case call.Probe == nil:
+			found = append(found, fmt.Sprintf("the call of %s to %s failed: %s", n.Service, call.To, call.Failed))
+		case call.Probe.Service != call.To:
+			found = append(found, fmt.Sprintf("the call of %s to %s was not answered by it: %s", n.Service, call.To, shorten([]byte(call.Probe.Text))))
+		default:
+			found = append(found, crossings(call.Probe, n.Service, perEdge, perEdge, reached)...)
+		}
 	}
 	return found
 }
 
-func proxies(via []string) string {
-	if len(via) == 0 {
+// proxies names what was crossed, as Via tells it.
+func proxies(n *workload.Probe) string {
+	if n.Hops == 0 {
 		return "no proxy"
 	}
-	return fmt.Sprintf("%d (%s)", len(via), strings.Join(via, ", "))
+	var via []string
+	for _, field := range n.Headers {
+		if strings.EqualFold(field[0], "Via") {
+			via = append(via, field[1])
+		}
+	}
+	return fmt.Sprintf("%d (%s)", n.Hops, strings.Join(via, ", "))
 }

@@ -19,7 +19,7 @@ import (
 
 // Failure is one probe that did not find what the topology says.
 type Failure struct {
-	Probe string // answers, hops, key_auth, rate_limit or mtls
+	Probe string // answers, hops, work, key_auth, rate_limit or mtls
 	Text  string
 }
 
@@ -45,6 +45,7 @@ func Check(ctx context.Context, arm *topologies.Arm, d deploy.Deployment) []Fail
 	}{
 		{"answers", c.answers},
 		{"hops", c.hops},
+		{"work", c.work},
 		{"key_auth", c.keyAuth},
 		{"rate_limit", c.rateLimit},
 		{"mtls", c.mtls},

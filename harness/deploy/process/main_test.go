@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -30,7 +31,7 @@ func TestMain(m *testing.M) {
 	case len(os.Args) > 1 && os.Args[1] == "supervise":
 		syscall.Exit(process.Supervise(os.Stdin, os.Stdout))
 	case len(os.Args) > 2 && os.Args[1] == "harness":
-		syscall.Exit(harness(os.Args[2]))
+		syscall.Exit(harness(os.Args[2], slices.Contains(os.Args, "stay")))
 	case len(os.Args) > 1 && os.Args[1] == "daemon":
 		syscall.Exit(daemonize(os.Args[2:]))
 	case strings.HasPrefix(name, "fake-"):
@@ -39,8 +40,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// harness deploys and closes until it is killed.
-func harness(temp string) int {
+// harness deploys and closes, or deploys and stays, until it is killed.
+func harness(temp string, stay bool) int {
 	d, err := process.New(process.Config{Binaries: programs(temp), Dir: filepath.Join(temp, "logs"), Temp: temp})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -49,6 +50,10 @@ func harness(temp string) int {
 	fmt.Println("deploying")
 	for {
 		running, err := d.Deploy(context.Background(), demoArm())
+		if err == nil && stay {
+			fmt.Println("deployed")
+			select {}
+		}
 		if err == nil {
 			time.Sleep(50 * time.Millisecond)
 			err = running.Close(context.Background())
@@ -84,6 +89,10 @@ func programs(dir string) map[string]string {
 // fake plays a program: it listens where its configuration says and does what its name says.
 func fake(name string, args []string) int {
 	kind, behaviour, _ := strings.Cut(name, "-")
+	if len(os.Args) > 1 && os.Args[1] == "calibrate" {
+		fmt.Println("123.4")
+		return 0
+	}
 	fmt.Println("begins as", name)
 	switch behaviour {
 	case "dying":
@@ -101,7 +110,7 @@ func fake(name string, args []string) int {
 	flags := flag.NewFlagSet(name, flag.ContinueOnError)
 	file := flags.String("config", "", "")
 	listen := flags.String("listen", "", "")
-	for _, ignored := range []string{"experiment", "service", "replica", "peers"} {
+	for _, ignored := range []string{"experiment", "service", "replica", "peers", "calibration"} {
 		flags.String(ignored, "", "")
 	}
 	if err := flags.Parse(args); err != nil {

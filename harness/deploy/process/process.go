@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -45,6 +46,9 @@ type Deployer struct {
 	config Config
 	ports  *ports
 	next   atomic.Int64 // number of the next log directory
+
+	calibrating sync.Mutex
+	calibration string // of the workload; see calibrated
 }
 
 // New checks the programs and removes what deployments of harnesses that were killed left behind.
@@ -78,6 +82,9 @@ func (d *Deployer) Deploy(ctx context.Context, arm *topologies.Arm) (deploy.Depl
 		return newExternal(arm), nil
 	}
 	if err := checkPlacement(arm.Experiment.Placement); err != nil {
+		return nil, fmt.Errorf("deploying %s: %w", arm.Name, err)
+	}
+	if err := d.calibrate(ctx); err != nil {
 		return nil, fmt.Errorf("deploying %s: %w", arm.Name, err)
 	}
 	for try := 1; ; try++ {

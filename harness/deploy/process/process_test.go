@@ -1,6 +1,7 @@
 package process_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"fmt"
@@ -159,13 +160,14 @@ func TestTheNextStartSweepsWhatBothLeft(t *testing.T) {
 	dir := t.TempDir()
 	self, err := os.Executable()
 	require.NoError(t, err)
-	killed := exec.Command(self, "harness", dir)
+	killed := exec.Command(self, "harness", dir, "stay")
+	out, err := killed.StdoutPipe()
+	require.NoError(t, err)
 	require.NoError(t, killed.Start())
-	var supervisor int
-	require.Eventually(t, func() bool {
-		supervisor = supervisorAmong(t, dir, killed.Process.Pid)
-		return supervisor != 0
-	}, 20*time.Second, time.Millisecond)
+	lines := bufio.NewScanner(out)
+	require.True(t, lines.Scan() && lines.Scan())
+	require.Equal(t, "deployed", lines.Text())
+	supervisor := childOf(t, killed.Process.Pid)
 	require.NoError(t, syscall.Kill(supervisor, syscall.SIGSTOP)) // so that it cannot clean up
 	require.NoError(t, killed.Process.Kill())
 	_ = killed.Wait()
@@ -176,20 +178,16 @@ func TestTheNextStartSweepsWhatBothLeft(t *testing.T) {
 	require.Eventually(t, func() bool { return len(left(t, dir, killed.Process.Pid)) == 0 }, 20*time.Second, 5*time.Millisecond)
 }
 
-// supervisorAmong finds the supervisor of a harness's deployment once it has children.
-func supervisorAmong(t *testing.T, dir string, harness int) int {
+// childOf finds the one child of a harness: the supervisor.
+func childOf(t *testing.T, harness int) int {
 	t.Helper()
-	if len(left(t, dir, harness)) < 5 { // directory, supervisor, and processes of a deployment under way
-		return 0
-	}
 	for _, pid := range livingPIDs(t) {
-		command, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-		stat, statErr := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-		if err == nil && statErr == nil && bytes.Contains(command, []byte("\x00supervise\x00")) &&
-			strings.Fields(string(stat[bytes.LastIndexByte(stat, ')'):]))[2] == strconv.Itoa(harness) {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if err == nil && strings.Fields(string(stat[bytes.LastIndexByte(stat, ')'):]))[2] == strconv.Itoa(harness) {
 			return pid
 		}
 	}
+	require.Fail(t, "the harness has no child")
 	return 0
 }
 

@@ -79,7 +79,7 @@ func (d *Deployer) workload(l *layout, n *node, experiment string) (program, err
 	return program{
 		path: d.config.Binaries[n.Kind],
 		args: []string{"run", "--experiment", experiment, "--service", n.Service, "--replica", strconv.Itoa(n.Replica),
-			"--listen", address, "--peers", string(peers)},
+			"--listen", address, "--peers", string(peers), "--calibration", d.calibration},
 		ready: "http://" + address + "/healthz",
 	}, nil
 }
