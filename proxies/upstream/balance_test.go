@@ -1,0 +1,105 @@
+package upstream
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"crossroads/proxies/config"
+)
+
+func endpoints(weights ...int) []*endpoint {
+	u := &Upstream{observer: silent{}, now: time.Now}
+	var list []*endpoint
+	for i, w := range weights {
+		list = append(list, newEndpoint(u, config.Endpoint{Address: string(rune('a' + i)), Weight: w}))
+	}
+	return list
+}
+
+func TestRoundRobinIsSmooth(t *testing.T) {
+	b, list := &roundRobin{}, endpoints(5, 1, 1)
+	var order strings.Builder
+	for range 14 {
+		order.WriteString(b.pick(list, nil, t0).address)
+	}
+	require.Equal(t, "aabacaaaabacaa", order.String())
+}
+
+func TestRoundRobinPassesOverWhatIsNotReady(t *testing.T) {
+	b, list := &roundRobin{}, endpoints(1, 1, 1)
+	list[1].breaker.open(t0, 0)
+	list[1].tripped.Store(true)
+	counts := map[string]int{}
+	for range 10 {
+		counts[b.pick(list, nil, t0).address]++
+	}
+	require.Equal(t, map[string]int{"a": 5, "c": 5}, counts)
+	require.Equal(t, "c", b.pick(list, list[:1], t0).address, "nor what was tried")
+	require.Nil(t, b.pick(list, list, t0))
+	require.Nil(t, b.pick(nil, nil, t0))
+}
+
+func TestLeastRequestAvoidsTheBusy(t *testing.T) {
+	list := endpoints(1, 1, 1, 1)
+	b := newLeastRequest(7)
+	list[0].inFlight.Store(1000)
+	counts := map[string]int{}
+	for range 4000 {
+		counts[b.pick(list, nil, t0).address]++
+	}
+	require.Zero(t, counts["a"], "two different ones are drawn, and the busy one never has fewer")
+	for _, free := range []string{"b", "c", "d"} {
+		require.InDelta(t, 4000/3, counts[free], 250)
+	}
+}
+
+func TestLeastRequestKeepsWeights(t *testing.T) {
+	list := endpoints(3, 1)
+	b := newLeastRequest(7)
+	// Nothing ever ends, so that in-flight settles in proportion to the weights.
+	for range 4000 {
+		b.pick(list, nil, t0).inFlight.Add(1)
+	}
+	require.InDelta(t, 3, float64(list[0].inFlight.Load())/float64(list[1].inFlight.Load()), 0.1)
+}
+
+func TestLeastRequestPassesOverWhatIsNotReady(t *testing.T) {
+	list := endpoints(1, 1, 1)
+	b := newLeastRequest(7)
+	for _, e := range list[:2] {
+		e.breaker.open(t0, 0)
+		e.tripped.Store(true)
+	}
+	for range 100 {
+		require.Equal(t, "c", b.pick(list, nil, t0).address)
+	}
+	require.Nil(t, b.pick(list, list[2:], t0))
+}
+
+func TestUnknownBalancer(t *testing.T) {
+	_, err := New(Options{Name: "x", Config: config.Upstream{Balance: "luck"}})
+	require.ErrorContains(t, err, "luck")
+}
+
+func TestFleetGuard(t *testing.T) {
+	for n, want := range map[int]int{1: 1, 2: 1, 3: 1, 4: 2, 5: 2, 10: 5} {
+		require.Equal(t, want, mayEject(n), n)
+	}
+}
+
+func BenchmarkBalancers(b *testing.B) {
+	for _, name := range []string{"round_robin", "least_request"} {
+		b.Run(name, func(b *testing.B) {
+			list := endpoints(1, 1, 1, 1, 1, 1, 1, 1)
+			k, err := newBalancer(name, 1)
+			require.NoError(b, err)
+			b.ReportAllocs()
+			for b.Loop() {
+				k.pick(list, nil, t0)
+			}
+		})
+	}
+}
