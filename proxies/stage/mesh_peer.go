@@ -3,7 +3,8 @@ package stage
 import "crossroads/proxies/exchange"
 
 // MeshPeer tells the application who calls: X-Mesh-Peer is the peer's verified identity, or absent; what a caller wrote there
-// itself, in any spelling, is removed. It never stops an exchange and does not allocate.
+// itself, in any spelling, is removed. X-Mesh-Error is kept for errors made by the mesh: the application's own is removed. It never
+// stops an exchange and does not allocate.
 type MeshPeer struct{}
 
 // NewMeshPeer makes the stage.
@@ -12,7 +13,13 @@ func NewMeshPeer() *MeshPeer { return &MeshPeer{} }
 // Name implements exchange.Stage.
 func (s *MeshPeer) Name() string { return "mesh_peer" }
 
-var fieldMeshPeer = []byte("X-Mesh-Peer")
+// MeshError is the field that names errors made by the mesh.
+const MeshError = "X-Mesh-Error"
+
+var (
+	fieldMeshPeer  = []byte("X-Mesh-Peer")
+	fieldMeshError = []byte(MeshError)
+)
 
 // Inward implements exchange.Stage.
 func (s *MeshPeer) Inward(x *exchange.Exchange) exchange.Step {
@@ -29,7 +36,11 @@ func isMeshPeer(name []byte) bool {
 }
 
 // Outward implements exchange.Stage.
-func (s *MeshPeer) Outward(*exchange.Exchange) {}
+func (s *MeshPeer) Outward(x *exchange.Exchange) {
+	if x.Fault == nil {
+		x.Response.Header.DelBytes(fieldMeshError)
+	}
+}
 
 // Finish implements exchange.Stage.
 func (s *MeshPeer) Finish(*exchange.Exchange, exchange.End) {}

@@ -6,38 +6,35 @@ import (
 	"crossroads/proxies/exchange"
 )
 
-// Service finds the service that the Host field of an outbound call names. A service that nobody knows fails with no_route (404).
-// It does not allocate.
+// Service finds the service that the Host field of a call within the mesh names, and with it the deadline. A service that nobody
+// knows fails with what find says. It allocates only for a host
+// that is not in lower case.
 type Service struct {
-	find func(host []byte) *exchange.Route
+	find func(host []byte) (*exchange.Route, *exchange.Fault)
 }
 
-// NewService makes the stage; find is given the host in lower case and without its port.
-func NewService(find func(host []byte) *exchange.Route) *Service { return &Service{find: find} }
+// NewService makes the stage; find is given the host in lower case and without its port, and may not keep it.
+func NewService(find func(host []byte) (*exchange.Route, *exchange.Fault)) *Service {
+	return &Service{find: find}
+}
 
 // Name implements exchange.Stage.
 func (s *Service) Name() string { return "service" }
 
 // Inward implements exchange.Stage.
 func (s *Service) Inward(x *exchange.Exchange) exchange.Step {
-	var buffer [256]byte
 	host := x.Request.Header.Host()
 	if colon := bytes.LastIndexByte(host, ':'); colon >= 0 {
 		host = host[:colon]
 	}
-	if len(host) > len(buffer) {
-		return x.Fail(exchange.NoRoute)
+	if bytes.ContainsAny(host, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") {
+		host = bytes.ToLower(host)
 	}
-	lower := buffer[:len(host)]
-	for i, c := range host {
-		if 'A' <= c && c <= 'Z' {
-			c += 'a' - 'A'
-		}
-		lower[i] = c
+	found, fault := s.find(host)
+	if found == nil {
+		return x.Fail(fault)
 	}
-	if x.Route = s.find(lower); x.Route == nil {
-		return x.Fail(exchange.NoRoute)
-	}
+	x.Route = found
 	if x.Route.Timeout > 0 {
 		x.Deadline = x.Start.Add(x.Route.Timeout)
 	}

@@ -1,0 +1,106 @@
+package sidecar
+
+import (
+	"math/rand/v2"
+
+	"crossroads/proxies/exchange"
+	"crossroads/proxies/stage"
+)
+
+// inboundChain writes out what a call to the application passes. With edge it comes from outside of the mesh, and nothing that it
+// says about itself is believed.
+func (s *Sidecar) inboundChain(edge bool) exchange.Service {
+	route := &exchange.Route{Name: s.config.Service, Idle: streamIdle,
+		Backends: []exchange.Backend{{Name: "app", Weight: 1, To: s.app}}}
+	b := s.chain(stage.NewEdgeMetrics(s.metrics, s.edges, true, s.config.Service))
+	if edge {
+		b.add(stage.NewForwarding(s.config.Clients.TrustedHops)) // a client outside may claim to be anybody
+	}
+	b.add(stage.NewMeshPeer())                                                                     // who calls, proved by its certificate, before anything looks at it
+	b.add(stage.NewRequestID(!edge))                                                               // inside the mesh the edge has named the request already
+	b.add(stage.NewTrace())                                                                        // continued: a hop of its own in the trace
+	b.add(stage.NewService(func([]byte) (*exchange.Route, *exchange.Fault) { return route, nil })) // there is one application
+	return b.service()
+}
+
+// outboundChain writes out what a call of the application passes.
+func (s *Sidecar) outboundChain() exchange.Service {
+	b := s.chain(stage.NewEdgeMetrics(s.metrics, s.edges, false, s.self()))
+	b.add(stage.NewRequestID(true))         // the application passes on what it was given
+	b.add(stage.NewTrace())                 // continued: a hop of its own in the trace
+	b.add(stage.NewService(s.catalog.find)) // which service the Host field names; balancing is behind it
+	return b.service()
+}
+
+// self names this sidecar as the source of calls: its identity, or the service where it has none.
+func (s *Sidecar) self() string {
+	if s.config.Identity != nil {
+		return s.config.Identity.ID
+	}
+	return s.config.Service
+}
+
+// builder collects a chain; what it begins with is the same for both directions.
+type builder struct {
+	stages  []exchange.Stage
+	watch   []interface{ Watch([]exchange.Stage) }
+	sampled float64
+}
+
+func (s *Sidecar) chain(metrics *stage.Metrics) *builder {
+	b := &builder{sampled: s.config.Ledger.Sample.F()}
+	if b.sampled > 0 {
+		b.add(stage.NewServerTiming("sidecar")) // first: its Outward is last
+	}
+	if s.access != nil {
+		b.add(stage.NewAccessLog(s.access, s.config.Log.Sample.F())) // its Finish is nearly last, and so knows how everything ended
+	}
+	b.add(metrics) // in front of all that may refuse, because refusals count
+	return b
+}
+
+func (b *builder) add(st exchange.Stage) {
+	b.stages = append(b.stages, st)
+	if w, ok := st.(interface{ Watch([]exchange.Stage) }); ok {
+		b.watch = append(b.watch, w)
+	}
+}
+
+func (b *builder) service() exchange.Service {
+	for _, w := range b.watch {
+		w.Watch(b.stages)
+	}
+	return &service{
+		chain:   exchange.Chain{Stages: b.stages, Forward: only{}, OnFault: writeMeshError},
+		sampled: b.sampled,
+	}
+}
+
+// service is one chain as listen serves it.
+type service struct {
+	chain   exchange.Chain
+	sampled float64
+}
+
+// Serve implements exchange.Service.
+func (s *service) Serve(x *exchange.Exchange) {
+	if s.sampled > 0 {
+		x.Ledger.On = s.sampled >= 1 || rand.Float64() < s.sampled
+	}
+	s.chain.Serve(x)
+}
+
+// Finish implements exchange.Service.
+func (s *service) Finish(x *exchange.Exchange, end exchange.End) { s.chain.Finish(x, end) }
+
+// only forwards to the one backend that a sidecar's route has.
+type only struct{}
+
+// Forward implements exchange.Forwarder.
+func (only) Forward(x *exchange.Exchange) exchange.Step { return x.Route.Backends[0].To.Forward(x) }
+
+// writeMeshError answers with a fault and names it in X-Mesh-Error, so that it can be told from the application's own errors.
+func writeMeshError(x *exchange.Exchange, f *exchange.Fault) {
+	exchange.WriteFault(x, f)
+	x.Response.Header.Set(stage.MeshError, f.Reason)
+}

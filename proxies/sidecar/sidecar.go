@@ -1,0 +1,256 @@
+// Package sidecar is the reference sidecar: the proxy beside one instance of a service, which takes all of its calls both ways. It
+// joins the stages to two chains: inbound, from others to the application, and outbound, from the application to others.
+//
+// Its one invariant: what crosses the network between two sidecars is authenticated on both sides where mtls is strict; an endpoint
+// without a promised identity is then never called, and a caller without one never heard. How identities are obtained is in package
+// identity, where services are in package discovery.
+package sidecar
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+
+	"crossroads/proxies/config"
+	"crossroads/proxies/discovery"
+	"crossroads/proxies/identity"
+	"crossroads/proxies/listen"
+	"crossroads/proxies/operate"
+	"crossroads/proxies/telemetry"
+	"crossroads/proxies/upstream"
+)
+
+// Options is what a sidecar needs besides its configuration.
+type Options struct {
+	Version        string
+	Stdout, Stderr io.Writer    // of the access log
+	Log            *slog.Logger // of the sidecar itself
+}
+
+// Sidecar serves. Make it with New, serve with Run.
+type Sidecar struct {
+	config   *config.Sidecar
+	options  Options
+	metrics  *telemetry.Metrics
+	edges    *telemetry.Edges
+	access   *telemetry.AccessLog
+	source   *identity.Source  // nil without identity
+	services *discovery.Client // nil without discovery
+	admin    *operate.Admin
+	life     operate.Life
+	app      *upstream.Upstream // the application; nil without inbound
+	catalog  *catalog           // the services it may call; nil without outbound
+	inbound  []front
+	outbound []front
+}
+
+// front is a listener and what serves it.
+type front struct {
+	name     string
+	listener net.Listener
+	server   *listen.Server
+}
+
+// New opens everything the configuration names. ctx bounds the life of what runs in the background.
+func New(ctx context.Context, c *config.Sidecar, o Options) (s *Sidecar, err error) {
+	s = &Sidecar{config: c, options: o, metrics: telemetry.NewMetrics("sidecar", o.Version)}
+	defer func() {
+		if err != nil {
+			s.close()
+		}
+	}()
+	s.edges = s.metrics.NewEdges()
+	if s.access, err = telemetry.OpenAccessLog(c.Log.Access, o.Stdout, o.Stderr, s.metrics.LogDropped); err != nil {
+		return nil, err
+	}
+	if c.Identity != nil {
+		if s.source, err = identity.NewSource(ctx, *c.Identity, identity.Options{Log: o.Log}); err != nil {
+			return nil, fmt.Errorf("obtain the sidecar's identity: %w", err)
+		}
+		s.metrics.Identity(s.svid)
+	}
+	if err = s.openInbound(); err != nil {
+		return nil, err
+	}
+	if err = s.openOutbound(); err != nil {
+		return nil, err
+	}
+	s.admin, err = s.newAdmin()
+	return s, err
+}
+
+func (s *Sidecar) svid() telemetry.SVID {
+	stats := s.source.Stats()
+	return telemetry.SVID{NotAfter: stats.NotAfter, Rotations: stats.Rotations, Failures: stats.Failures}
+}
+
+// openInbound makes the inbound chain and its listeners: one for the mesh, and one for plaintext from outside, if configured.
+func (s *Sidecar) openInbound() (err error) {
+	in := s.config.Inbound
+	if in == nil {
+		return nil
+	}
+	var terms config.Upstream
+	terms.SetDefaults()
+	terms.Breaker.Mode = config.Off // there is no other application to turn to
+	terms.Endpoints = []config.Endpoint{{Address: in.App, Weight: 1}}
+	if s.app, err = upstream.New(upstream.Options{Name: "app", Config: terms, Observer: s.metrics}); err != nil {
+		return err
+	}
+	if err = s.openMesh(in); err != nil {
+		return err
+	}
+	if in.Ingress == "" {
+		return nil
+	}
+	return s.open(&s.inbound, "ingress", in.Ingress, listen.Options{Service: s.inboundChain(true)})
+}
+
+// openMesh opens the inbound listener for other sidecars: TLS, plaintext, or both told apart by their first bytes.
+func (s *Sidecar) openMesh(in *config.Inbound) error {
+	service := s.inboundChain(false)
+	plain := listen.Options{Service: service}
+	if s.config.MTLS == "off" {
+		return s.open(&s.inbound, "inbound", in.Listen, plain)
+	}
+	secure := listen.Options{Service: service, TLS: s.source.ServerConfig(s.config.MTLS), PeerID: identity.PeerID}
+	if s.config.MTLS == "strict" {
+		return s.open(&s.inbound, "inbound", in.Listen, secure)
+	}
+	l, err := s.listen(in.Listen)
+	if err != nil {
+		return err
+	}
+	both := split(l, s.config.Clients.HeaderTimeout.D())
+	s.serve(&s.inbound, "inbound", both.tls, secure)
+	s.serve(&s.inbound, "inbound", both.plain, plain)
+	return nil
+}
+
+// openOutbound makes the outbound chain, its listener, and the catalog of services behind it.
+func (s *Sidecar) openOutbound() (err error) {
+	out := s.config.Outbound
+	if out == nil {
+		return nil
+	}
+	if s.catalog, err = newCatalog(s.config, s.source, s.metrics); err != nil {
+		return err
+	}
+	if out.Discover {
+		s.services = discovery.New(*s.config.Identity.Control, s.source, s.catalog.discover, discovery.Options{Log: s.options.Log})
+		s.metrics.Config(func() telemetry.ConfigState {
+			st := s.services.Status()
+			return telemetry.ConfigState{
+				Version: st.Version, Published: st.Published, Propagation: st.Propagation, Connected: st.Connected}
+		})
+	}
+	return s.open(&s.outbound, "outbound", out.Listen, listen.Options{Service: s.outboundChain()})
+}
+
+func (s *Sidecar) open(group *[]front, name, address string, o listen.Options) error {
+	l, err := s.listen(address)
+	if err != nil {
+		return err
+	}
+	s.serve(group, name, l, o)
+	return nil
+}
+
+func (s *Sidecar) listen(address string) (net.Listener, error) {
+	l, err := listen.Listen(address)
+	return l, operate.Hint(err, "another process may hold the address; `listen` in the configuration chooses another")
+}
+
+func (s *Sidecar) serve(group *[]front, name string, l net.Listener, o listen.Options) {
+	o.Clients, o.Observer, o.Via = s.config.Clients, s.metrics, s.config.Service+"-"+name
+	*group = append(*group, front{name, l, listen.New(o)})
+}
+
+// Address is where a listener is: inbound, ingress or outbound; nil where there is none.
+func (s *Sidecar) Address(name string) net.Addr {
+	for _, group := range [][]front{s.inbound, s.outbound} {
+		for _, f := range group {
+			if f.name == name {
+				return f.listener.Addr()
+			}
+		}
+	}
+	return nil
+}
+
+// AdminAddress is where the admin listener is.
+func (s *Sidecar) AdminAddress() string { return s.admin.Address() }
+
+// Run serves until ctx ends, then drains: inbound first, because the application needs its outbound calls to finish what it was
+// asked. force ends the drain at once. It returns nil after a drain that cut nothing.
+func (s *Sidecar) Run(ctx, force context.Context) error {
+	defer s.close()
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer stop()
+	failed := make(chan error, 8)
+	running.Go(func() {
+		if err := s.admin.Serve(); err != nil {
+			failed <- err
+		}
+	})
+	if s.services != nil {
+		running.Go(func() { _ = s.services.Run(background) })
+	}
+	for _, f := range append(append([]front(nil), s.inbound...), s.outbound...) {
+		go func() {
+			if err := f.server.Serve(f.listener); err != nil && !errors.Is(err, listen.ErrStopped) {
+				failed <- err
+			}
+		}()
+	}
+	var cause error
+	select {
+	case <-ctx.Done():
+	case cause = <-failed:
+	}
+	drained := s.life.Drain(force, s.config.Drain, servers(s.inbound), servers(s.outbound))
+	s.admin.Close()
+	if drained != nil {
+		drained = fmt.Errorf("drain: requests were cut: %w", drained)
+	}
+	return errors.Join(cause, drained)
+}
+
+func servers(fronts []front) []operate.Server {
+	var found []operate.Server
+	for _, f := range fronts {
+		found = append(found, f.server)
+	}
+	return found
+}
+
+// close gives back what New opened.
+func (s *Sidecar) close() {
+	for _, group := range [][]front{s.inbound, s.outbound} {
+		for _, f := range group {
+			f.listener.Close()
+		}
+	}
+	if s.app != nil {
+		s.app.Close()
+	}
+	if s.catalog != nil {
+		s.catalog.close()
+	}
+	if s.admin != nil {
+		s.admin.Close()
+	}
+	if s.source != nil {
+		s.source.Close()
+	}
+	s.access.Close()
+}
+
+// Reopen opens the access log again by its name.
+func (s *Sidecar) Reopen() error { return s.access.Reopen() }
