@@ -69,13 +69,10 @@ func (t Target) resolve() ([]entry, error) {
 	var entries []entry
 	for _, base := range t.Entries {
 		u, err := url.Parse(base)
-		if err != nil {
-			return nil, fmt.Errorf("entry %q: %w", base, err)
-		}
-		if u.Scheme == "https" {
+		if err == nil && u.Scheme == "https" {
 			return nil, fmt.Errorf("entry %s: the drivers send plaintext HTTP/1.1 only; give an http URL", base)
 		}
-		if u.Scheme != "http" || u.Hostname() == "" || u.RawQuery != "" || u.User != nil {
+		if err != nil || u.Scheme != "http" || u.Hostname() == "" || u.RawQuery != "" || u.User != nil {
 			return nil, fmt.Errorf("entry %q: must be http://host:port, with a path at most", base)
 		}
 		port := u.Port()

@@ -35,7 +35,7 @@ func (v *vegetaState) Pace(_ time.Duration, hits uint64) (wait time.Duration, st
 	}
 	due := v.schedule[hits].Due
 	if v.pace.tick > 0 {
-		return max(0, due-v.now()), v.ctx.Err() != nil
+		return v.waitEconomically(due)
 	}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -48,6 +48,19 @@ func (v *vegetaState) Pace(_ time.Duration, hits uint64) (wait time.Duration, st
 		v.waitPrecisely(int64(now), int64(due-now))
 	}
 	return 0, true
+}
+
+// waitEconomically leaves the last of the wait to vegeta, whose own sleep would not see the end of ctx.
+func (v *vegetaState) waitEconomically(due time.Duration) (wait time.Duration, stop bool) {
+	const last = 20 * time.Millisecond
+	if rest := due - last - v.now(); rest > 0 {
+		select {
+		case <-v.ctx.Done():
+			return 0, true
+		case <-time.After(rest):
+		}
+	}
+	return max(0, due-v.now()), v.ctx.Err() != nil
 }
 
 func (v *vegetaState) waitPrecisely(now, rest int64) {
