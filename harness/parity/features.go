@@ -10,7 +10,10 @@ import (
 	"crossroads/topologies"
 )
 
-const keyField = "X-Api-Key"
+const (
+	keyField    = "X-Api-Key"
+	policyField = "RateLimit-Policy"
+)
 
 // keyAuth tries every gateway without a key and with a wrong one. A stage that is on refuses both with 401; one that is off or in
 // shadow lets both pass, for a stage that acts where it should not falsifies a comparison as much.
@@ -67,6 +70,8 @@ func (c *checker) exceeded(ctx context.Context, entry deploy.Entry, on bool) []s
 			limited++
 		case got.status == http.StatusUnauthorized:
 			return one("the probe consumer's key is not known at %s: the limit could not be tried", entry.Name)
+		case !on && got.header.Get(policyField) != "":
+			return one("answers at %s announce the limit %s where rate_limit is not on", entry.Name, got.header.Get(policyField))
 		default:
 			passed++
 		}
@@ -90,8 +95,8 @@ func (c *checker) announced(ctx context.Context, entry deploy.Entry, limit *topo
 		return one("a request at %s: %v", entry.Name, err)
 	}
 	due := fmt.Sprintf("%q;q=%d", deploy.DeclaredPolicy, int64(limit.Burst))
-	if told := got.header.Get("RateLimit-Policy"); !strings.Contains(told, due) {
-		return one("RateLimit-Policy at %s is %q where rate_limit is on: %s was due", entry.Name, told, due)
+	if told := got.header.Get(policyField); !strings.Contains(told, due) {
+		return one("%s at %s is %q where rate_limit is on: %s was due", policyField, entry.Name, told, due)
 	}
 	return nil
 }

@@ -118,7 +118,7 @@ func (s *system) work(w http.ResponseWriter, r *http.Request) {
 // proxy is everything in front of the origin.
 func (s *system) proxy(w http.ResponseWriter, r *http.Request) {
 	key := r.Header.Get("X-Api-Key")
-	if s.limit {
+	if s.limit && s.policy != "" {
 		w.Header().Set("RateLimit-Policy", s.policy)
 	}
 	switch {
@@ -273,7 +273,11 @@ func TestLiesAreFound(t *testing.T) {
 			"rate_limit", `RateLimit-Policy at entry is "" where rate_limit is on: "declared";q=10000 was due`},
 		{"a limit with another quota", "limited", func(_ *testing.T, s *system) { s.policy = `"declared";q=10` },
 			"rate_limit", "was due"},
-		{"a limit that nobody declared", "plain-gateway", func(_ *testing.T, s *system) { s.probes.Store(deploy.ProbeBurst); s.limit, s.consumers = true, true },
+		{"a limit announced that nobody declared", "plain-gateway", func(_ *testing.T, s *system) { s.limit = true },
+			"rate_limit", "answers at entry announce the limit"},
+		{"a limit that nobody declared", "plain-gateway", func(_ *testing.T, s *system) {
+			s.limit, s.consumers, s.policy = true, true, ""
+		},
 			"rate_limit", "were answered 429 where rate_limit is not on"},
 		{"plaintext served under strict", "mesh", func(t *testing.T, s *system) { s.inbound = func() string { return plainPort(t, 200) } },
 			"mtls", "sidecar-shop-1: a plaintext request was served under mtls: strict"},

@@ -45,14 +45,18 @@ func build(t *testing.T) map[string]string {
 	return binaries
 }
 
-// Every topology of the default experiment, with the real programs: it comes up, it does the work it is compared by, and a feature
-// that is lost is noticed.
-func TestStorefrontPassesParity(t *testing.T) {
+func TestRealPrograms(t *testing.T) {
+	d, err := process.New(process.Config{Binaries: build(t), Dir: t.TempDir(), Temp: t.TempDir()})
+	require.NoError(t, err)
+	t.Run("storefront", func(t *testing.T) { storefrontPasses(t, d) })
+	t.Run("arrangements", func(t *testing.T) { everyArrangementIsWhatItSays(t, d) })
+}
+
+// storefrontPasses deploys every topology of the default experiment: it comes up and does the work it is compared by.
+func storefrontPasses(t *testing.T, d *process.Deployer) {
 	text, known := topologies.Ready("storefront")
 	require.True(t, known)
 	e, err := topologies.Parse("storefront.yaml", text)
-	require.NoError(t, err)
-	d, err := process.New(process.Config{Binaries: build(t), Dir: t.TempDir(), Temp: t.TempDir()})
 	require.NoError(t, err)
 	for _, arm := range e.Arms() {
 		t.Run(arm.Name, func(t *testing.T) {
@@ -64,6 +68,69 @@ func TestStorefrontPassesParity(t *testing.T) {
 			began = time.Now()
 			require.Empty(t, parity.Check(t.Context(), arm, running))
 			t.Logf("%d processes ready in %v, probed in %v", len(running.Processes()), ready, time.Since(began))
+		})
+	}
+}
+
+const arrangements = `
+version: 1
+name: arrangements
+application:
+  entry: front
+  services:
+    front: {script: [{call: orders}, [{call: stock, probability: 10%}, {call: price}]], response: {size: 2KiB}}
+    orders: {script: [{call: stock}], work: {wait: {uniform: {min: 10us, max: 90us}}}}
+    stock: {replicas: 2, errors: 5%}
+    price: {}
+topologies:
+  gateways: {gateway: {replicas: 2, stages: {key_auth: on, rate_limit: {rate: 100k, burst: 10k}}}}
+  plain: {gateway: {}}
+  limited: {gateway: {stages: {rate_limit: {rate: 100k, burst: 10k}}}}
+  shadow: {gateway: {stages: {key_auth: shadow, rate_limit: {mode: shadow, rate: 100k, burst: 10k}}}}
+  client: {mesh: {sidecars: client, mtls: off}}
+  server: {mesh: {sidecars: server, mtls: permissive}}
+  permissive: {mesh: {sidecars: both, mtls: permissive}}
+  strict: {mesh: {sidecars: both, mtls: strict}}
+  off: {mesh: {sidecars: both, mtls: off}}
+  gateway+permissive: {extends: [plain, permissive]}
+  gateway+off: {extends: [plain, off]}
+  gateway+client: {extends: [plain, client]}
+load: {rates: [100], requests: [{path: /, headers: {X-Api-Key: demo}}]}
+`
+
+// everyArrangementIsWhatItSays deploys what an experiment can declare. Held against the declaration of another arm it fails, by the
+// probe that is there for the difference.
+func everyArrangementIsWhatItSays(t *testing.T, d *process.Deployer) {
+	e, err := topologies.Parse("arrangements.yaml", []byte(arrangements))
+	require.NoError(t, err)
+	mistaken := map[string]struct{ as, probe string }{
+		"plain":              {"gateways", "key_auth"},
+		"limited":            {"plain", "rate_limit"},
+		"shadow":             {"limited", "rate_limit"},
+		"client":             {"strict", "hops"},
+		"server":             {"client", "hops"},
+		"off":                {"strict", "mtls"},
+		"permissive":         {"strict", "mtls"},
+		"strict":             {"permissive", "mtls"},
+		"gateway+permissive": {"permissive", "hops"},
+	}
+	for _, arm := range e.Arms() {
+		t.Run(arm.Name, func(t *testing.T) {
+			running, err := d.Deploy(t.Context(), arm)
+			require.NoError(t, err)
+			defer func() { require.NoError(t, running.Close(t.Context())) }()
+			require.Empty(t, parity.Check(t.Context(), arm, running))
+			other, paired := mistaken[arm.Name]
+			if !paired {
+				return
+			}
+			declared, known := e.Arm(other.as)
+			require.True(t, known)
+			var probes []string
+			for _, f := range parity.Check(t.Context(), declared, running) {
+				probes = append(probes, f.Probe)
+			}
+			require.Contains(t, probes, other.probe, "%s taken for %s", arm.Name, other.as)
 		})
 	}
 }
