@@ -147,13 +147,20 @@ func (s *Source) Wait(ctx context.Context) error {
 	select {
 	case <-s.ready:
 		return nil
+	default:
+	}
+	why := errors.New("the source was closed")
+	select {
+	case <-s.ready:
+		return nil
 	case <-ctx.Done():
+		why = context.Cause(ctx)
 	case <-s.done:
 	}
 	if text := s.Stats().LastError; text != "" {
-		return fmt.Errorf("waiting for an SVID for %s: %s", s.id, text)
+		return fmt.Errorf("waiting for an SVID for %s: %s: %w", s.id, text, why)
 	}
-	return fmt.Errorf("waiting for an SVID for %s: %w", s.id, context.Cause(ctx))
+	return fmt.Errorf("waiting for an SVID for %s: %w", s.id, why)
 }
 
 // Stats returns the state of the renewal.
