@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 )
 
@@ -60,28 +61,29 @@ func full(path string, err error) error {
 	return err
 }
 
+// frame is what stands before the value in its line.
+func frame(key string, value []byte) []byte {
+	return fmt.Appendf(nil, `{"crc":"%08x",%q:`, crc32.Checksum(value, castagnoli), key)
+}
+
 // seal makes the line of one value.
 func seal(key string, v any) ([]byte, error) {
 	value, err := json.Marshal(v)
 	if err != nil {
 		return nil, fmt.Errorf("encoding a %s: %w", key, err)
 	}
-	line := fmt.Appendf(nil, `{"crc":"%08x",%q:`, crc32.Checksum(value, castagnoli), key)
-	line = append(line, value...)
-	return append(line, "}\n"...), nil
+	return slices.Concat(frame(key, value), value, []byte("}\n")), nil
 }
 
 // unseal returns the value of one line without its newline, or why it is not a whole line.
 func unseal(key string, line []byte) ([]byte, error) {
-	const head = `{"crc":"00000000",`
-	prefix := fmt.Appendf(nil, "%q:", key)
-	if len(line) < len(head)+len(prefix)+1 || !bytes.HasPrefix(line, []byte(head[:8])) ||
-		!bytes.HasPrefix(line[len(head):], prefix) || line[len(line)-1] != '}' {
+	start := len(frame(key, nil))
+	if len(line) <= start || line[len(line)-1] != '}' {
 		return nil, errors.New("not a whole record")
 	}
-	value := line[len(head)+len(prefix) : len(line)-1]
-	if want := fmt.Appendf(nil, "%08x", crc32.Checksum(value, castagnoli)); !bytes.Equal(line[8:16], want) {
-		return nil, fmt.Errorf("checksum is %s, computed %s", line[8:16], want)
+	value := line[start : len(line)-1]
+	if !bytes.HasPrefix(line, frame(key, value)) {
+		return nil, errors.New("its checksum does not hold")
 	}
 	return value, nil
 }
