@@ -41,6 +41,7 @@ type Exchange struct {
 	Tunnel   *Tunnel       // set when both sides agreed to upgrade
 	Close    bool          // the downstream connection ends after this response
 	Ledger   Ledger        // nanoseconds by stage, when sampled
+	Cancel   *Canceller    // of the downstream connection; nil: nobody cancels
 	Pin      any           // the configuration snapshot in force: what Serve chose, Finish finds again
 	Limit    Limit         // the strictest rate limit that was checked
 	id       [MaxID]byte   // what ID is a view of
@@ -126,7 +127,7 @@ func (x *Exchange) Reset() {
 	x.Release()
 	x.Request.Reset()
 	x.Response.Reset()
-	*x = Exchange{Request: x.Request, Response: x.Response, Peer: x.Peer}
+	*x = Exchange{Request: x.Request, Response: x.Response, Peer: x.Peer, Cancel: x.Cancel}
 }
 
 // Answer sets a response made here, without a body to stream.

@@ -25,12 +25,14 @@ func (n *session) refuse(err error) bool {
 		return false
 	}
 	n.server.Observer.Rejected(fault.Reason)
-	n.answer(fault)
+	if n.answer(fault) {
+		n.linger()
+	}
 	return false
 }
 
-// answer writes a fault outside of any exchange.
-func (n *session) answer(fault *exchange.Fault) {
+// answer writes a fault outside of any exchange; false: the client is gone.
+func (n *session) answer(fault *exchange.Fault) bool {
 	x := &n.x
 	x.Response.Reset()
 	exchange.WriteFault(x, fault)
@@ -38,9 +40,7 @@ func (n *session) answer(fault *exchange.Fault) {
 	n.out.Take()
 	n.out.B = wire.AppendResponse(n.out.B, &x.Response.Header, wire.Outgoing{Length: int64(len(x.Response.Body())), Close: true})
 	n.out.B = append(n.out.B, x.Response.Body()...)
-	if n.flush(exchange.Complete) == exchange.Complete {
-		n.linger()
-	}
+	return n.flush(exchange.Complete) == exchange.Complete
 }
 
 // panicked contains a panic: the exchange is finished if it was not, and answered with 500 if nothing of a response is out.
@@ -48,17 +48,22 @@ func (n *session) panicked(p any, finished bool) {
 	fmt.Fprintf(os.Stderr, "panic in an exchange: %v\n%s", p, debug.Stack())
 	n.server.Observer.Rejected(exchange.Panicked.Reason)
 	n.x.Fault = exchange.Panicked
-	if !n.began {
-		n.answer(exchange.Panicked)
+	answered := !n.began && n.answer(exchange.Panicked)
+	if !finished {
+		n.finishAfterPanic()
+	}
+	if answered {
+		n.linger()
 	} else {
 		n.abort(exchange.UpstreamCut)
 	}
-	if finished {
-		return
-	}
+}
+
+// finishAfterPanic settles what the exchange holds; a stage that panics again must not take the process with it.
+func (n *session) finishAfterPanic() {
 	defer func() {
 		if again := recover(); again != nil {
-			fmt.Fprintf(os.Stderr, "panic while finishing it: %v\n%s", again, debug.Stack())
+			fmt.Fprintf(os.Stderr, "panic while finishing an exchange: %v\n%s", again, debug.Stack())
 		}
 	}()
 	n.server.Service.Finish(&n.x, exchange.UpstreamCut)

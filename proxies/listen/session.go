@@ -22,6 +22,7 @@ type session struct {
 	resp   fasthttp.Response
 	head   wire.Request
 	out    wire.Buffer
+	cancel exchange.Canceller
 	idle   atomic.Bool // waiting for a request of which nothing has arrived
 	began  bool        // something of the response is on the wire
 }
@@ -32,7 +33,7 @@ func newSession(s *Server, c net.Conn, peer exchange.Peer) *session {
 		peer.TLS = true
 	}
 	n := &session{server: s, sock: c, conn: wire.NewConn(c)}
-	n.x.Request, n.x.Response, n.x.Peer = &n.req, &n.resp, peer
+	n.x.Request, n.x.Response, n.x.Peer, n.x.Cancel = &n.req, &n.resp, peer, &n.cancel
 	return n
 }
 
@@ -109,7 +110,10 @@ func (n *session) wake() {
 }
 
 // cut ends the connection whatever it is doing.
-func (n *session) cut() { _ = n.sock.Close() }
+func (n *session) cut() {
+	_ = n.sock.Close()
+	n.cancel.Cancel()
+}
 
 // serve reads one request, serves it and sends the response; true: the connection may carry another.
 func (n *session) serve() bool {

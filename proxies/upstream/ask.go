@@ -82,6 +82,8 @@ func (t *try) stale(r result, f *exchange.Fault) bool {
 func (t *try) exchange(c *conn, generation uint64, until wire.Instant, upgrade bool) (result, *exchange.Fault) {
 	c.generation, c.tunnel = generation, false
 	c.Arm(until)
+	c.cancel = t.x.Cancel
+	c.cancel.Waiting(&c.stop)
 	if err := t.send(c, upgrade); err != nil {
 		fault := t.give(c, err, until)
 		if errors.Is(err, errUnsent) {
@@ -165,6 +167,7 @@ func (t *try) accept(c *conn) {
 	x.Endpoint = c.endpoint.config.Address
 	c.Body.Idle, c.Body.Until = t.terms.Idle, t.deadline
 	c.Arm(t.deadline)
+	c.cancel.Waiting(&c.stop) // once more: arming undoes an interruption
 	if c.tunnel {
 		c.Arm(0)
 		x.Tunnel = &exchange.Tunnel{Upstream: c.Conn}
@@ -179,6 +182,7 @@ func (t *try) accept(c *conn) {
 
 // give closes c after a failure and names it.
 func (t *try) give(c *conn, err error, until wire.Instant) *exchange.Fault {
+	c.cancel.Waiting(nil)
 	fault := c.upload.failed()
 	_ = c.Close()
 	c.upload.join()

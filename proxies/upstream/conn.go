@@ -20,10 +20,12 @@ type conn struct {
 	since    wire.Instant // idle since
 	reused   bool         // it has carried an exchange before
 	finish   func()       // settle as a value, made once, so that Retain allocates nothing
+	stop     func()       // ends a wait for the endpoint, likewise
 
 	// of the exchange in flight
 	generation uint64
 	response   wire.Response
+	cancel     *exchange.Canceller
 	upload     *upload
 	tunnel     bool
 }
@@ -80,7 +82,7 @@ func (e *endpoint) connect(until wire.Instant) (*conn, error) {
 		}
 	}
 	c := &conn{Conn: wire.NewConn(sock), endpoint: e}
-	c.finish = c.settle
+	c.finish, c.stop = c.settle, c.Body.Stop
 	e.up.observer.Connect(e.up.name, time.Since(began))
 	return c, nil
 }
@@ -111,8 +113,9 @@ func (c *conn) discard() {
 // settle ends the exchange on the connection: it runs when the response was sent or given up, and decides what it showed about the
 // endpoint and whether the connection is kept.
 func (c *conn) settle() {
+	c.cancel.Waiting(nil)
 	uploaded := c.upload.join()
-	c.upload = nil
+	c.upload, c.cancel = nil, nil
 	b := &c.Body
 	whole := b.Done()
 	v := success

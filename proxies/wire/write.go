@@ -13,7 +13,7 @@ type Outgoing struct {
 	Length  int64 // of the body; Chunked; UntilClose: no framing field
 	NoBody  bool  // a response without a body whatever its fields say: HEAD, 304; its own Content-Length stays
 	Close   bool  // Connection: close
-	Upgrade bool  // Connection: Upgrade
+	Upgrade bool  // Connection: Upgrade, to WebSocket
 }
 
 // AppendRequest appends a request head. The fields of h are written as they are, the framing from o; h itself is not changed, so
@@ -78,7 +78,7 @@ func AppendResponse(dst []byte, h *fasthttp.ResponseHeader, o Outgoing) []byte {
 	}
 	switch {
 	case o.Upgrade:
-		dst = append(dst, "Connection: Upgrade\r\n"...)
+		dst = append(dst, "Connection: Upgrade\r\nUpgrade: websocket\r\n"...)
 	case o.Close:
 		dst = append(dst, "Connection: close\r\n"...)
 	}
