@@ -86,8 +86,8 @@ func (b *Bytes) UnmarshalText(text []byte) error {
 		if !found {
 			continue
 		}
-		v, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
-		if err != nil || v < 0 || v*float64(u.factor) > 1<<50 {
+		v, ok := decimal(number)
+		if !ok || v*float64(u.factor) > 1<<50 {
 			break
 		}
 		*b = Bytes(v * float64(u.factor))
@@ -136,8 +136,8 @@ func (c *Count) UnmarshalText(text []byte) error {
 			break
 		}
 	}
-	v, err := strconv.ParseFloat(s, 64)
-	if err != nil || v < 0 || v*factor > 1e12 || v != v {
+	v, ok := decimal(s)
+	if !ok || v*factor > 1e12 {
 		return fmt.Errorf("%q is not a count: write a number, such as 500, 1k or 1.5k", text)
 	}
 	*c = Count(v * factor)
@@ -150,9 +150,21 @@ type Share float64
 // F returns the value as a float64 between 0 and 1.
 func (s Share) F() float64 { return float64(s) }
 
-// String writes the share in per cent.
+// String writes the share in per cent. It moves the point of the shortest decimal by two places instead of multiplying, so that 7% is
+// not printed as 7.000000000000001%.
 func (s Share) String() string {
-	return strconv.FormatFloat(float64(s)*100, 'g', 12, 64) + "%"
+	whole, part, _ := strings.Cut(strconv.FormatFloat(float64(s), 'f', -1, 64), ".")
+	for len(part) < 2 {
+		part += "0"
+	}
+	text := strings.TrimLeft(whole+part[:2], "0")
+	if text == "" {
+		text = "0"
+	}
+	if part = strings.TrimRight(part[2:], "0"); part != "" {
+		text += "." + part
+	}
+	return text + "%"
 }
 
 // MarshalText implements encoding.TextMarshaler.
@@ -161,13 +173,33 @@ func (s Share) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 // UnmarshalText reads a share in per cent; the sign is required.
 func (s *Share) UnmarshalText(text []byte) error {
 	number, found := strings.CutSuffix(string(text), "%")
-	v, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
-	if !found || err != nil || v != v {
+	positive := strings.TrimPrefix(number, "-")
+	if _, ok := decimal(positive); !found || !ok {
 		return fmt.Errorf("%q is not a share: write a number with its sign, such as 50%% or 0.1%%", text)
 	}
-	if v < 0 || v > 100 {
+	v, err := strconv.ParseFloat(positive+"e-2", 64) // exact where dividing by 100 would round twice
+	if err != nil || v > 1 || positive != number {
 		return fmt.Errorf("%q is outside 0%% to 100%%", text)
 	}
-	*s = Share(v / 100)
+	*s = Share(v)
 	return nil
+}
+
+// decimal reads digits with at most one point between them: no sign, no exponent, no spelling that only a program would write.
+func decimal(s string) (float64, bool) {
+	whole, part, point := strings.Cut(s, ".")
+	if !digits(whole) || point && !digits(part) {
+		return 0, false
+	}
+	v, err := strconv.ParseFloat(s, 64)
+	return v, err == nil
+}
+
+func digits(s string) bool {
+	for _, c := range []byte(s) {
+		if c < '0' || c > '9' {
+			return false
+		}
+	}
+	return s != ""
 }
