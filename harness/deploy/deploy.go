@@ -35,10 +35,10 @@ type Entry struct {
 
 // Kinds of processes.
 const (
-	KindGateway  = "gateway"
-	KindSidecar  = "sidecar"
-	KindControl  = "control"
-	KindWorkload = "workload"
+	KindGateway  = topologies.KindGateway
+	KindSidecar  = topologies.KindSidecar
+	KindControl  = topologies.KindControl
+	KindWorkload = topologies.KindWorkload
 )
 
 // Process is one process of a deployment.

@@ -7,6 +7,7 @@ package deploytest
 import (
 	"context"
 	"io"
+	"net"
 	"net/http"
 	"os/exec"
 	"syscall"
@@ -148,6 +149,7 @@ func signals(t *testing.T, f Fixture) {
 
 func closes(t *testing.T, f Fixture) {
 	d := f.deploy(t)
+	processes := d.Processes()
 	require.NoError(t, d.Close(t.Context()))
 	require.Empty(t, f.Left(t, f.Self), "when Close returned nothing is left, not a moment later")
 	for _, entry := range d.Entries() {
@@ -156,6 +158,13 @@ func closes(t *testing.T, f Fixture) {
 			require.NoError(t, response.Body.Close())
 		}
 		require.Error(t, err, "entry %s still answers", entry.Name)
+	}
+	for _, p := range processes {
+		for purpose, address := range p.Ports {
+			l, err := net.Listen("tcp", address)
+			require.NoError(t, err, "port %s of %s", purpose, p.ID)
+			require.NoError(t, l.Close())
+		}
 	}
 	require.NoError(t, d.Close(t.Context()))
 }

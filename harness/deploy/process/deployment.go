@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"sync"
@@ -164,7 +165,7 @@ func (r *deployment) listen() {
 	unasked := !r.down
 	r.mu.Unlock()
 	if unasked {
-		killMarked(r.mark())
+		_ = killMarked(r.mark()) // Close tries again, and reports
 	}
 	for _, n := range r.layout.nodes {
 		r.handle(event{Event: eventExited, ID: n.ID, Reason: "its supervisor ended"})
@@ -230,7 +231,7 @@ func (p *running) show() deploy.Process {
 	}
 	return deploy.Process{
 		ID: p.node.ID, Kind: p.node.Kind, Service: p.node.Service, PID: p.pid,
-		Admin: "http://" + admin, Ports: p.node.ports, Log: p.node.log,
+		Admin: "http://" + admin, Ports: maps.Clone(p.node.ports), Log: p.node.log,
 	}
 }
 
@@ -280,14 +281,15 @@ func (r *deployment) takeDown(ctx context.Context) error {
 	r.mu.Lock()
 	r.down = true
 	r.mu.Unlock()
+	var left error
 	if r.sup != nil {
 		r.sup.end(ctx, r.deployer.config.Grace, r.over)
-		killMarked(r.mark())
+		left = killMarked(r.mark())
 	}
 	close(r.exits)
 	r.deployer.ports.give(r.layout.addresses)
 	if err := os.RemoveAll(r.layout.private); err != nil {
-		return fmt.Errorf("removing the private directory of %s: %w", r.layout.arm.Name, err)
+		return errors.Join(left, fmt.Errorf("removing the private directory of %s: %w", r.layout.arm.Name, err))
 	}
-	return nil
+	return left
 }

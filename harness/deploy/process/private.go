@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -72,8 +73,8 @@ func Sweep(temp string) (removed []string, err error) {
 		if info, statErr := os.Lstat(dir); statErr != nil || !mine(info) {
 			continue
 		}
-		killMarked(e.Name())
-		if failed := os.RemoveAll(dir); failed != nil {
+		failed := errors.Join(killMarked(e.Name()), os.RemoveAll(dir))
+		if failed != nil {
 			err = errors.Join(err, fmt.Errorf("removing a leftover: %w", failed))
 			continue
 		}
@@ -88,21 +89,35 @@ func mine(info fs.FileInfo) bool {
 	return ok && int(stat.Uid) == os.Getuid()
 }
 
-// killMarked kills every process that carries the mark in its environment and says how many there were. It is the second line: it
-// reaches daemons whose supervisor was killed. Each is held by a pidfd before its environment is read, so that no other process can
-// take its PID in between.
-func killMarked(mark string) (killed int) {
-	for _, pid := range allPIDs() {
-		fd, err := unix.PidfdOpen(pid, 0)
-		if err != nil {
-			continue
+// killMarked kills every process that carries the mark in its environment, until there is none. It is the second line: it reaches
+// daemons whose supervisor was killed.
+func killMarked(mark string) error {
+	var left []int
+	for deadline := time.Now().Add(forceTime); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		left = nil
+		for _, pid := range allPIDs() {
+			if marked(pid, mark) {
+				left = append(left, pid)
+				killIfMarked(pid, mark)
+			}
 		}
-		if marked(pid, mark) && unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0) == nil {
-			killed++
+		if len(left) == 0 {
+			return nil
 		}
-		_ = unix.Close(fd)
 	}
-	return killed
+	return fmt.Errorf("processes %v of deployment %s did not end within %v of SIGKILL", left, mark, forceTime)
+}
+
+// killIfMarked holds the process by a pidfd and looks again, so that no other process can take its PID in between.
+func killIfMarked(pid int, mark string) {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return
+	}
+	defer unix.Close(fd)
+	if marked(pid, mark) {
+		_ = unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
+	}
 }
 
 func marked(pid int, mark string) bool {

@@ -65,11 +65,14 @@ func New(c Config) (*Deployer, error) {
 	if c.Binaries["crossroads"] == "" {
 		return nil, errors.New("deploying processes: no program named for the supervisor (crossroads)")
 	}
-	dir, err := filepath.Abs(c.Dir)
-	if err != nil {
-		return nil, fmt.Errorf("finding the directory for logs: %w", err)
+	// Absolute, for the processes start in another directory.
+	for _, dir := range []*string{&c.Dir, &c.Temp} {
+		absolute, err := filepath.Abs(*dir)
+		if err != nil {
+			return nil, fmt.Errorf("finding the directory %s: %w", *dir, err)
+		}
+		*dir = absolute
 	}
-	c.Dir = dir
 	if _, err := Sweep(c.Temp); err != nil {
 		return nil, err
 	}

@@ -110,6 +110,15 @@ func livingPIDs(t *testing.T) []int {
 	return pids
 }
 
+// The suite's claims about daemons are worth something only if there is one.
+func TestTheArmOfTheSuiteHasADaemon(t *testing.T) {
+	dir := t.TempDir()
+	d, err := behaving{dir: dir}.Deploy(t.Context(), demoArm())
+	require.NoError(t, err)
+	require.Len(t, left(t, dir, os.Getpid()), len(d.Processes())+3, "directory, supervisor and daemon beside the processes")
+	require.NoError(t, d.Close(t.Context()))
+}
+
 func TestAPortTakenMeanwhileIsReplaced(t *testing.T) {
 	dir := t.TempDir()
 	d, err := behaving{dir: dir}.Deploy(t.Context(), named("evicted"))
@@ -152,7 +161,7 @@ func TestASupervisorKilledTakesEverythingWithIt(t *testing.T) {
 	}
 	require.Len(t, reported, len(d.Processes()))
 	require.NoError(t, d.Close(t.Context()))
-	require.Eventually(t, func() bool { return len(left(t, dir, os.Getpid())) == 0 }, 20*time.Second, 5*time.Millisecond)
+	require.Empty(t, left(t, dir, os.Getpid()), "daemons included")
 }
 
 // When harness and supervisor are killed together, daemons and files can only be swept by the next start.
