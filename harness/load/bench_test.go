@@ -16,7 +16,7 @@ import (
 )
 
 // startOrigin starts an origin in a process of its own.
-func startOrigin(b *testing.B) (url string) {
+func startOrigin(b testing.TB) (url string) {
 	b.Helper()
 	c := exec.Command(os.Args[0], "origin")
 	c.Stderr = os.Stderr

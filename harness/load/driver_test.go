@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -130,6 +131,7 @@ func TestMisbehavingOrigins(t *testing.T) {
 	for name, c := range map[string]struct {
 		answer func(c net.Conn, r *http.Request) bool
 		want   error
+		or     error // what may be seen as well
 		status int
 	}{
 		"closes inside the body": {want: ErrShortBody, status: 200, answer: func(c net.Conn, _ *http.Request) bool {
@@ -140,10 +142,11 @@ func TestMisbehavingOrigins(t *testing.T) {
 			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
 			return false
 		}},
-		"resets inside the body": {want: ErrShortBody, status: 200, answer: func(c net.Conn, _ *http.Request) bool {
+		"resets inside the body": {want: ErrShortBody, or: ErrReset, status: 200, answer: func(c net.Conn, _ *http.Request) bool {
 			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhello")
-			time.Sleep(20 * time.Millisecond) // a reset overtakes bytes that were not read yet
-			reset(c)
+			time.Sleep(20 * time.Millisecond)
+			reset(c) // and overtakes the head, where that was not read yet
+
 			return false
 		}},
 		"closes inside the head": {want: ErrReset, answer: func(c net.Conn, _ *http.Request) bool {
@@ -189,7 +192,9 @@ func TestMisbehavingOrigins(t *testing.T) {
 					to.Timeout = 100 * time.Millisecond
 				}
 				for _, s := range driveWith(t, d, to, every(time.Millisecond, 12)) {
-					require.Same(t, c.want, s.Err, "sample %d: %v", s.Seq, s.Err)
+					if c.or == nil || s.Err != c.or {
+						require.Same(t, c.want, s.Err, "sample %d: %v", s.Seq, s.Err)
+					}
 					require.False(t, s.Declared)
 					if c.status != 0 || c.want == ErrStatus {
 						require.Contains(t, []int{c.status, 0}, s.Status)
@@ -239,31 +244,30 @@ func TestDeclaredErrorsAreToldApart(t *testing.T) {
 	})
 }
 
-// A target that comes back is used again, and connections it closed while idle cost no sample.
+// A target that closes connections without saying so is used on: each connection here serves one request, so more answers than
+// connections prove that they are opened again. A request that meets the close on its way is a reset, as for any client.
 func TestConnectionsAreOpenedAgain(t *testing.T) {
-	url := answers(t, func(c net.Conn, r *http.Request) bool {
+	url := answers(t, func(c net.Conn, _ *http.Request) bool {
 		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-		time.Sleep(time.Millisecond) // then it closes, without having said so
 		return false
 	})
-	for name, make := range drivers() {
-		if !strings.HasPrefix(name, "native") {
-			continue // net/http finds out in its own way
-		}
-		t.Run(name, func(t *testing.T) {
-			d := make(nil)
-			for _, s := range driveWith(t, d, target(url, 2), every(40*time.Millisecond, 10)) {
-				require.NoError(t, s.Err)
-				require.False(t, s.Waited)
+	eachDriver(t, func(t *testing.T, d Driver) {
+		answered := 0
+		for _, s := range driveWith(t, d, target(url, 2), every(20*time.Millisecond, 10)) {
+			if s.Err == nil {
+				answered++
+			} else {
+				require.Same(t, ErrReset, s.Err)
 			}
-			require.GreaterOrEqual(t, d.Effort().Dials, int64(10))
-		})
-	}
+		}
+		require.Greater(t, answered, 2)
+		require.GreaterOrEqual(t, d.Effort().Dials, int64(answered))
+	})
 }
 
 // With one connection the second and third sample wait for the first; the wait is theirs, and it is the target's.
 func TestWaitForAConnection(t *testing.T) {
-	const hold = 150 * time.Millisecond
+	const hold = 100 * time.Millisecond
 	eachDriver(t, func(t *testing.T, d Driver) {
 		var inside, most atomic.Int64
 		url := answers(t, func(c net.Conn, _ *http.Request) bool {
@@ -275,18 +279,18 @@ func TestWaitForAConnection(t *testing.T) {
 		})
 		samples := driveWith(t, d, target(url, 1), every(0, 3))
 		require.Equal(t, int64(1), most.Load(), "no more requests at a time than connections")
-		waited := 0
+		first := slices.MinFunc(samples, func(a, b Sample) int { return int(a.Sent - b.Sent) })
 		for _, s := range samples {
 			require.NoError(t, s.Err)
 			require.GreaterOrEqual(t, s.Service(), hold)
+			if s.Seq != first.Seq && s.Ready < first.Sent+hold {
+				require.True(t, s.Waited, "the connection was busy when it was taken up")
+			}
 			if s.Waited {
-				waited++
 				require.GreaterOrEqual(t, s.Response(), 2*hold, "the wait is in the response time")
 				require.Positive(t, s.Wait())
 			}
 		}
-		require.Equal(t, 2, waited)
-		// From the time the last one is taken up, if that was before the first was answered, until the second is done.
 		require.Positive(t, d.Effort().AllBusy)
 	})
 }
@@ -369,9 +373,11 @@ func TestRequestsAsTheyArrive(t *testing.T) {
 }
 
 func TestIPv6(t *testing.T) {
-	if _, err := net.Listen("tcp6", "[::1]:0"); err != nil {
+	probe, err := net.Listen("tcp6", "[::1]:0")
+	if err != nil {
 		t.Skipf("this machine has no IPv6 loopback: %v", err)
 	}
+	require.NoError(t, probe.Close())
 	url := listen(t, "tcp6", "[::1]:0", func(c net.Conn) {
 		in := bufio.NewReader(c)
 		for {
@@ -427,6 +433,8 @@ func TestWorkersAndEntries(t *testing.T) {
 						require.Equal(t, w, x.Seq%workers)
 					}
 				}
+				mu.Lock()
+				defer mu.Unlock()
 				require.Len(t, got, len(s))
 				for i := range s {
 					require.Equal(t, 1, got[fmt.Sprint(i%entries, " ", i)])

@@ -29,7 +29,7 @@ type Sample struct {
 	Ready    time.Duration // when the generator took it up
 	Sent     time.Duration // when it was written to a free connection; Done where it never was
 	Done     time.Duration // when the last byte of the response was read, or the request was given up
-	Waited   bool          // every connection was busy when it was taken up
+	Waited   bool          // no connection was free when it was taken up
 	Declared bool          // the application was told to fail this one, and says so
 	Status   int           // 0: no response head was read
 	Bytes    int64         // of the response body

@@ -104,6 +104,8 @@ func TestDriversAgree(t *testing.T) {
 			tally := NewTallies(1, s, Block{To: time.Hour})[0]
 			kept := keepSamples([]Recorder{tally}, n)[0]
 			samples := driveRecording(t, make(nil), target(url, 64), s, kept)
+			mu.Lock()
+			defer mu.Unlock()
 			var beyond time.Duration // the most that any response time was above its truth
 			for _, x := range samples {
 				require.GreaterOrEqual(t, x.Service(), took[x.Seq], "the driver's clock runs around the origin's")
