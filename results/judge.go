@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/HdrHistogram/hdrhistogram-go"
+
 	"crossroads/results/stats"
 )
 
@@ -53,8 +55,8 @@ const (
 // saturated and valid, with every rule of that kind that did not hold. Flags set by others are kept. Judging twice changes nothing.
 //
 // Evidence about the instrument that is missing makes the trial invalid; evidence about the machine that could not be seen is
-// flagged "not assessed". Precise pacing is judged by its slips; economical pacing sleeps through due times by design, so there
-// the slips are flagged: such a trial is evidence on throughput and CPU and never on latency.
+// flagged "not assessed". Economical pacing sleeps through due times by design, so its slips do not invalidate the trial but are
+// flagged: it is evidence on throughput and CPU and never on latency (TimeQuantile gives none).
 func Judge(t *Trial) {
 	t.Flags = slices.DeleteFunc(t.Flags, func(r Reason) bool { return slices.Contains(flagRules, strings.TrimSuffix(r.Rule, notAssessed)) })
 	if t.Failure != nil {
@@ -99,22 +101,22 @@ func instrument(t *Trial) (invalid, flags []Reason) {
 		invalid = append(invalid, Reason{RuleSent, fmt.Sprintf("the driver sent %s of what was planned, at least %s is needed",
 			percent(sent), percent(minSent)), sent, minSent})
 	}
-	late := lateness(t)
-	if t.PlannedTrial.Driver == economicalPacing {
-		flags = append(flags, late...)
-	} else {
-		invalid = append(invalid, late...)
+	slip, err := t.Times[Slip].Decode()
+	switch {
+	case err != nil || slip.TotalCount() == 0:
+		invalid = append(invalid, Reason{Rule: RuleOnTime, Text: "no slip was recorded"})
+	case t.PlannedTrial.Driver == economicalPacing:
+		flags = append(flags, Reason{Rule: RuleOnTime, Value: float64(Quantile(slip, 0.50)),
+			Text: fmt.Sprintf("economical pacing (slip p50 %s): no evidence on latency", scaled(float64(Quantile(slip, 0.50)), nanoseconds))})
+	default:
+		invalid = append(invalid, lateness(t, slip)...)
 	}
 	invalid = append(invalid, driver(t)...)
 	noisy, blind := noise(t)
 	return append(invalid, noisy...), append(flags, blind...)
 }
 
-func lateness(t *Trial) []Reason {
-	slip, err := t.Times[Slip].Decode()
-	if err != nil || slip.TotalCount() == 0 {
-		return []Reason{{Rule: RuleOnTime, Text: "no slip was recorded"}}
-	}
+func lateness(t *Trial, slip *hdrhistogram.Histogram) []Reason {
 	var at50, at99 int64 // of no response at all: the fixed limits hold
 	if response, err := t.Times[Response].Decode(); err == nil {
 		at50, at99 = Quantile(response, 0.50), Quantile(response, 0.99)
@@ -123,7 +125,7 @@ func lateness(t *Trial) []Reason {
 	check := func(name string, q float64, floor time.Duration, part float64, response int64) {
 		limit := max(float64(floor), part*float64(response))
 		if got := float64(Quantile(slip, q)); got > limit {
-			late = append(late, Reason{RuleOnTime, fmt.Sprintf("slip %s is %s, the limit is %s", name, span(got), span(limit)), got, limit})
+			late = append(late, Reason{RuleOnTime, fmt.Sprintf("slip %s is %s, the limit is %s", name, scaled(got, nanoseconds), scaled(limit, nanoseconds)), got, limit})
 		}
 	}
 	check("p50", 0.50, minSlip50, slip50Share, at50)
@@ -256,14 +258,4 @@ func share(part, whole int64) float64 {
 	return float64(part) / float64(whole)
 }
 
-func percent(v float64) string { return fmt.Sprintf("%.3g%%", 100*v) }
-
-func span(ns float64) string {
-	switch {
-	case ns >= 1e9:
-		return fmt.Sprintf("%.3g s", ns/1e9)
-	case ns >= 1e6:
-		return fmt.Sprintf("%.3g ms", ns/1e6)
-	}
-	return fmt.Sprintf("%.3g us", ns/1e3)
-}
+func percent(v float64) string { return three(100*v) + "%" }

@@ -79,7 +79,11 @@ func TestJudge(t *testing.T) {
 		"economical slips": {func(v *Trial) {
 			v.PlannedTrial.Driver = "native/economical"
 			v.Times[Slip] = shape(t, 0.98, ms, 2*ms)
-		}, Valid, nil, []string{RuleOnTime, RuleOnTime}},
+		}, Valid, nil, []string{RuleOnTime}},
+		"economical without slips": {func(v *Trial) {
+			v.PlannedTrial.Driver = "native/economical"
+			v.Times[Slip] = Histogram{}
+		}, Invalid, []string{RuleOnTime}, nil},
 
 		"driver at limit":   {func(v *Trial) { v.Driver.CPU, v.Driver.Spin = 900e6, 100e6 }, Valid, nil, nil},
 		"driver over limit": {func(v *Trial) { v.Driver.CPU, v.Driver.Spin = 910e6, 100e6 }, Invalid, []string{RuleDriver}, nil},
@@ -169,9 +173,9 @@ func TestReasonsCarryTheEvidence(t *testing.T) {
 	v.Host.CalibrationMS = [2]float64{10, 12}
 	Judge(&v)
 	require.Equal(t, []string{
-		"the driver sent 50% of what was planned, at least 99% is needed",
-		"slip p99 is 2 ms, the limit is 1 ms",
-		"the same loop took 10 ms before and 12 ms after, 20% apart, the limit is 15%",
+		"the driver sent 50.0% of what was planned, at least 99.0% is needed",
+		"slip p99 is 2.00 ms, the limit is 1.00 ms",
+		"the same loop took 10 ms before and 12 ms after, 20.0% apart, the limit is 15.0%",
 	}, ids(v.Reasons, func(r Reason) string { return r.Text }))
 	require.Equal(t, 0.5, v.Reasons[0].Value)
 	require.Equal(t, 0.99, v.Reasons[0].Limit)

@@ -11,11 +11,11 @@ import (
 type Unit string
 
 const (
-	Sec   Unit = "sec"
-	NsReq Unit = "ns/req" // nanoseconds per answered request
-	Bytes Unit = "B"
-	Share Unit = "share" // 0-1
-	Count Unit = "count"
+	UnitSeconds Unit = "sec"
+	UnitNsReq   Unit = "ns/req" // nanoseconds per answered request
+	UnitBytes   Unit = "B"
+	UnitShare   Unit = "share" // 0-1
+	UnitCount   Unit = "count"
 )
 
 // Metric is one number of a trial: how it is called, in which unit it is and how it is computed. Exports and comparisons all use
@@ -47,13 +47,13 @@ func (m Metric) Format(v float64) string {
 	switch {
 	case math.IsNaN(v):
 		return "none"
-	case m.Unit == Sec:
+	case m.Unit == UnitSeconds:
 		return scaled(v, []scale{{1, "s"}, {1e-3, "ms"}, {1e-6, "us"}})
-	case m.Unit == NsReq:
-		return scaled(v, []scale{{1e9, "s"}, {1e6, "ms"}, {1e3, "us"}, {1, "ns"}})
-	case m.Unit == Bytes:
+	case m.Unit == UnitNsReq:
+		return scaled(v, nanoseconds)
+	case m.Unit == UnitBytes:
 		return scaled(v, []scale{{1 << 30, "GiB"}, {1 << 20, "MiB"}, {1 << 10, "KiB"}, {1, "B"}})
-	case m.Unit == Share:
+	case m.Unit == UnitShare:
 		return three(100*v) + "%"
 	}
 	return strconv.FormatFloat(v, 'f', -1, 64)
@@ -63,6 +63,8 @@ type scale struct {
 	of   float64
 	name string
 }
+
+var nanoseconds = []scale{{1e9, "s"}, {1e6, "ms"}, {1e3, "us"}, {1, "ns"}}
 
 // scaled chooses the largest scale in which the value, as it will be written, is at least 1, and the smallest for what is less.
 func scaled(v float64, scales []scale) string {
@@ -88,7 +90,7 @@ func three(v float64) string {
 // headline and goes without a prefix.
 func TimeQuantile(times string, q float64) Metric {
 	p := "p" + strconv.FormatFloat(math.Round(1e6*q)/1e4, 'f', -1, 64)
-	m := Metric{Name: p, Title: times + " time " + p, Unit: Sec, Better: "lower", times: times, quantile: q}
+	m := Metric{Name: p, Title: times + " time " + p, Unit: UnitSeconds, Better: "lower", times: times, quantile: q}
 	if times != Response {
 		m.Name = times + "-" + p
 	}
@@ -154,7 +156,7 @@ func suffixed(name, kind string) string {
 // CPUPerRequest is the CPU time of the processes of a kind (gateway, sidecar, control, workload, proxies, or "" for the whole
 // target) divided by answered requests.
 func CPUPerRequest(kind string) Metric {
-	return Metric{Name: suffixed("cpu", kind), Title: "CPU per request" + ofKind(kind), Unit: NsReq, Better: "lower",
+	return Metric{Name: suffixed("cpu", kind), Title: "CPU per request" + ofKind(kind), Unit: UnitNsReq, Better: "lower",
 		of: func(t *Trial) (float64, bool) {
 			cpu, ok := usage(t, kinds(kind), func(u Usage) int64 { return u.CPU })
 			return cpu / float64(t.Counts.Done), ok && t.Counts.Done > 0
@@ -163,13 +165,13 @@ func CPUPerRequest(kind string) Metric {
 
 // MemoryPeak is the sum of the peaks of resident memory of the processes of a kind, as for CPUPerRequest.
 func MemoryPeak(kind string) Metric {
-	return Metric{Name: suffixed("rss", kind), Title: "peak of resident memory" + ofKind(kind), Unit: Bytes, Better: "lower",
+	return Metric{Name: suffixed("rss", kind), Title: "peak of resident memory" + ofKind(kind), Unit: UnitBytes, Better: "lower",
 		of: func(t *Trial) (float64, bool) { return usage(t, kinds(kind), func(u Usage) int64 { return u.RSSPeak }) }}
 }
 
 // Sockets is the number of open sockets of the processes of a kind, as for CPUPerRequest.
 func Sockets(kind string) Metric {
-	return Metric{Name: suffixed("sockets", kind), Title: "open sockets" + ofKind(kind), Unit: Count, Better: "lower",
+	return Metric{Name: suffixed("sockets", kind), Title: "open sockets" + ofKind(kind), Unit: UnitCount, Better: "lower",
 		of: func(t *Trial) (float64, bool) {
 			return usage(t, kinds(kind), func(u Usage) int64 { return int64(u.Sockets) })
 		}}
@@ -184,14 +186,14 @@ func ofKind(kind string) string {
 
 // Achieved is answered over due, failures that the application was told to make included.
 func Achieved() Metric {
-	return Metric{Name: "achieved", Title: "achieved of offered", Unit: Share, Better: "higher", of: func(t *Trial) (float64, bool) {
+	return Metric{Name: "achieved", Title: "achieved of offered", Unit: UnitShare, Better: "higher", of: func(t *Trial) (float64, bool) {
 		return share(t.Counts.Done+t.Counts.Declared, t.Counts.Planned), t.Counts.Planned > 0
 	}}
 }
 
 // ErrorShare is undeclared errors over due.
 func ErrorShare() Metric {
-	return Metric{Name: "errors", Title: "undeclared errors", Unit: Share, Better: "lower", of: func(t *Trial) (float64, bool) {
+	return Metric{Name: "errors", Title: "undeclared errors", Unit: UnitShare, Better: "lower", of: func(t *Trial) (float64, bool) {
 		return share(t.Counts.Errors-t.Counts.Declared, t.Counts.Planned), t.Counts.Planned > 0
 	}}
 }

@@ -178,7 +178,7 @@ func TestLevels(t *testing.T) {
 }
 
 func TestOneSpelling(t *testing.T) {
-	sec, ns, bytes, part := Metric{Unit: Sec}, Metric{Unit: NsReq}, Metric{Unit: Bytes}, Metric{Unit: Share}
+	sec, ns, bytes, part := Metric{Unit: UnitSeconds}, Metric{Unit: UnitNsReq}, Metric{Unit: UnitBytes}, Metric{Unit: UnitShare}
 	for _, c := range []struct {
 		m           Metric
 		v           float64
@@ -196,7 +196,7 @@ func TestOneSpelling(t *testing.T) {
 		{bytes, 1 << 20, "1.00 MiB", "1048576"},
 		{part, 1, "100%", "1"},
 		{part, 0.00123, "0.123%", "0.00123"},
-		{Metric{Unit: Count}, 12, "12", "12"},
+		{Metric{Unit: UnitCount}, 12, "12", "12"},
 	} {
 		require.Equal(t, c.text, c.m.Format(c.v))
 		require.Equal(t, c.plain, c.m.Plain(c.v))
