@@ -4,11 +4,9 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"testing"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
-	"github.com/stretchr/testify/require"
 
 	"crossroads/reports"
 	"crossroads/results"
@@ -43,8 +41,7 @@ func storefront() []shape {
 var began = time.Date(2026, 3, 14, 9, 26, 53, 0, time.UTC)
 
 // synthetic makes the records of a run of the given arms. The same arguments give the same records.
-func synthetic(t testing.TB, arms []shape, rates []float64, rounds int) reports.Records {
-	t.Helper()
+func synthetic(arms []shape, rates []float64, rounds int) reports.Records {
 	experiment := []byte("version: 1\nname: storefront\napplication:\n  entry: frontend\n  services:\n    frontend: {}\n")
 	rec := reports.Records{
 		Plan: results.Plan{
@@ -74,7 +71,7 @@ func synthetic(t testing.TB, arms []shape, rates []float64, rounds int) reports.
 				p := results.PlannedTrial{ID: fmt.Sprintf("r%d-%s-%g-c64", round, a.info.Name, rate), Order: order, Round: round, Arm: a.info.Name, Rate: rate,
 					Connections: 64, Seed: uint64(round), Warmup: 1e9, Duration: 2e9, Driver: "native/precise"}
 				rec.Plan.Trials = append(rec.Plan.Trials, p)
-				rec.Trials = append(rec.Trials, a.trial(t, p, uint64(round*1000+i*100)+uint64(rate), order))
+				rec.Trials = append(rec.Trials, a.trial(p, uint64(round*1000+i*100)+uint64(rate), order))
 				order++
 			}
 		}
@@ -82,7 +79,7 @@ func synthetic(t testing.TB, arms []shape, rates []float64, rounds int) reports.
 	return rec
 }
 
-func (a shape) trial(t testing.TB, p results.PlannedTrial, seed uint64, order int) results.Trial {
+func (a shape) trial(p results.PlannedTrial, seed uint64, order int) results.Trial {
 	r := rand.New(rand.NewPCG(seed, 7))
 	n := int64(p.Rate * 2)
 	drift := 1 + 0.012*math.Sin(float64(p.Round)*1.7) + 0.01*r.NormFloat64()
@@ -93,7 +90,7 @@ func (a shape) trial(t testing.TB, p results.PlannedTrial, seed uint64, order in
 	trial := results.Trial{Schema: 1, PlannedTrial: p, Attempt: 1, Started: began.Add(time.Duration(order) * 6 * time.Second), Outcome: results.Valid, Elapsed: 2e9}
 	record := func(h *hdrhistogram.Histogram, ns int64) {
 		if err := h.RecordValue(ns); err != nil {
-			t.Fatal(err)
+			panic(err)
 		}
 	}
 	for i := range n {
@@ -121,7 +118,9 @@ func (a shape) trial(t testing.TB, p results.PlannedTrial, seed uint64, order in
 	trial.Times = map[string]results.Histogram{}
 	for name, h := range map[string]*hdrhistogram.Histogram{results.Response: response, results.Service: service, results.Slip: slip, results.WaitTime: wait} {
 		encoded, err := results.Encode(h)
-		require.NoError(t, err)
+		if err != nil {
+			panic(err)
+		}
 		trial.Times[name] = encoded
 	}
 	trial.Counts = results.Counts{Planned: n, Ready: n, Done: n, Bytes: n * 1024}

@@ -33,7 +33,7 @@ func (b *book) header() Header {
 	}
 	h.Status, h.Reasons = b.judge()
 	h.Verdict = verdicts[h.Status]
-	h.Facts = b.facts()
+	h.Facts, h.Summary = b.facts(), b.summary()
 	return h
 }
 
@@ -130,22 +130,40 @@ func (b *book) facts() []Fact {
 	n, e := b.outcomes(), b.Environment
 	trials := fmt.Sprintf("%s: %s valid, %s saturated, %s invalid, %s failed", plural(len(b.Trials), "trial"), quantity.Count(n[results.Valid]),
 		quantity.Count(n[results.Saturated]), quantity.Count(n[results.Invalid]), quantity.Count(n[results.Failed]))
-	commit := e.Commit
-	if len(commit) > 12 {
-		commit = commit[:12]
-	}
-	if e.Dirty {
-		commit += ", with changes"
-	}
 	return nonEmpty([]Fact{
 		{"Measured", trials},
 		{"Load", b.load()},
 		{"When", b.when()},
 		{"Host", join(e.Host, e.CPU, cpus(e.CPUs), memoryText(e.Memory))},
 		{"CPUs", e.Placement},
-		{"Commit", commit},
+		{"Commit", b.commit()},
 		{"Seed", fmt.Sprint(b.Plan.Seed)},
 	})
+}
+
+// summary is the line under the title.
+func (b *book) summary() string {
+	parts := []string{plural(len(b.Trials), "trial")}
+	if t := b.Trials[0].Started; !t.IsZero() {
+		parts = append(parts, stamp(t))
+	}
+	parts = append(parts, join(b.Environment.Host, cpus(b.Environment.CPUs)))
+	if c := b.commit(); c != "" {
+		parts = append(parts, "commit "+c)
+	}
+	parts = append(parts, fmt.Sprintf("seed %d", b.Plan.Seed))
+	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), " · ")
+}
+
+func (b *book) commit() string {
+	c := b.Environment.Commit
+	if len(c) > 12 {
+		c = c[:12]
+	}
+	if c != "" && b.Environment.Dirty {
+		c += ", with changes"
+	}
+	return c
 }
 
 func (b *book) load() string {

@@ -204,9 +204,10 @@ func (c *cell) tally() string {
 
 func (b *book) achievedFigure() *figure.Figure {
 	l := &figure.Lines{
-		Flat: true,
-		X:    figure.Axis{Title: "offered, requests per second", Ticks: ticks(b.rates), Scale: b.rateScale()},
-		Y:    figure.Axis{Title: "achieved, % of offered"},
+		Flat:   true,
+		X:      figure.Axis{Title: "offered, requests per second", Ticks: ticks(b.rates), Scale: b.rateScale()},
+		Y:      figure.Axis{Title: "achieved, % of offered"},
+		Limits: []figure.Limit{{Y: 99, Text: "saturated below 99%"}},
 	}
 	for arm := range b.Plan.Arms {
 		s := figure.Series{Name: b.name(arm), Ink: b.ink(arm), Dodge: b.dodge(arm)}

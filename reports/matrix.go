@@ -9,7 +9,7 @@ import (
 )
 
 // ownLevel marks the numbers of direct, which are levels where those of the other arms are differences.
-const ownLevel = "its own level"
+const ownLevel = "own level"
 
 const notMeasured = "not measured in this run"
 

@@ -73,12 +73,12 @@ func holds(o results.Objective, v float64) bool {
 }
 
 // highestRate is the highest rate up to which every rate that was run met the objectives. The note says what came after it: the
-// rate that missed them, or that no higher one was run.
+// rate that missed them, or that it was the highest one run.
 func (b *book) highestRate(arm int) quantity.Quantity {
 	if len(b.Plan.Objectives) == 0 {
 		return quantity.Absent("no objective")
 	}
-	best, note := 0.0, "highest that was run"
+	best, note := 0.0, "highest run"
 	for _, rate := range b.rates {
 		c := b.at(arm, rate, b.refConns)
 		a, why := b.meets(c)

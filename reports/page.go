@@ -29,6 +29,7 @@ var page = template.Must(template.New("page").Funcs(template.FuncMap{
 	"cell":  cellHTML,
 	"unit":  unitHTML,
 	"lower": strings.ToLower,
+	"whole": unbroken,
 }).Parse(pageTemplate))
 
 // styled is the style sheet with the palette, the same bytes in every report.

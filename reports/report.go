@@ -51,6 +51,7 @@ type Header struct {
 	Reasons  []string `json:"reasons,omitempty"`
 	Quick    bool     `json:"quick_look,omitempty"`
 	Warnings []string `json:"warnings,omitempty"`
+	Summary  string   `json:"summary"` // what was measured, when, where, from which source
 	Facts    []Fact   `json:"facts"`
 }
 
@@ -114,6 +115,7 @@ type Table struct {
 	Columns []Column `json:"columns"`
 	Rows    []Row    `json:"rows"`
 	Notes   []string `json:"notes,omitempty"`
+	Fold    bool     `json:"-"` // long: shown on demand
 }
 
 // Column of a table. Numeric columns are set to the right.

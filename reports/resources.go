@@ -155,7 +155,7 @@ func (b *book) errorsSection() Section {
 	}
 	s.Text = []string{"All trials are counted here, the excluded ones too."}
 	if declared > 0 {
-		s.Text = append(s.Text, fmt.Sprintf("%s of the errors were declared: the application was told to make them.", quantity.Count(declared)))
+		s.Text = append(s.Text, fmt.Sprintf("Declared errors among them, which the application was told to make: %s.", quantity.Count(declared)))
 	}
 	s.Parts = []Part{{Table: t}}
 	return s

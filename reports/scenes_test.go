@@ -4,24 +4,39 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"testing"
+	"sync"
 	"time"
 
 	"crossroads/reports"
 	"crossroads/results"
 )
 
-// scenes are the runs on which every form of the report is tested.
-func scenes(t testing.TB) map[string]reports.Records {
-	return map[string]reports.Records{
-		"storefront": synthetic(t, storefront(), []float64{500, 1000, 1500}, 6),
-		"troubled":   troubled(t),
-		"quick":      quick(t),
-		"spoilt":     spoilt(t),
-		"zero":       zero(t),
-		"crowded":    crowded(t),
-		"external":   external(t),
-	}
+// scenes are the runs on which every form of the report is tested, each made once.
+var scenes = map[string]func() (reports.Records, *reports.Report){
+	"storefront": made(func() reports.Records { return synthetic(storefront(), []float64{500, 1000, 1500}, 6) }),
+	"troubled":   made(troubled),
+	"quick":      made(quick),
+	"spoilt":     made(spoilt),
+	"zero":       made(zero),
+	"crowded":    made(crowded),
+	"external":   made(external),
+}
+
+func made(f func() reports.Records) func() (reports.Records, *reports.Report) {
+	return sync.OnceValues(func() (reports.Records, *reports.Report) {
+		rec := f()
+		r, err := reports.FromRecords(rec)
+		if err != nil {
+			panic(err)
+		}
+		return rec, r
+	})
+}
+
+// scene is the report of a scene.
+func scene(name string) *reports.Report {
+	_, r := scenes[name]()
+	return r
 }
 
 // change applies f to the trials of a run that match.
@@ -35,8 +50,8 @@ func change(rec *reports.Records, match func(results.Trial) bool, f func(*result
 
 // troubled has everything that can go wrong and leave something to report: a proxy that died, a busy machine, an arm that parity
 // kept out of a round, errors, a flag, and a pause.
-func troubled(t testing.TB) reports.Records {
-	rec := synthetic(t, storefront(), []float64{500, 1000, 1500}, 7)
+func troubled() reports.Records {
+	rec := synthetic(storefront(), []float64{500, 1000, 1500}, 7)
 	fail := func(tr *results.Trial) {
 		tr.Outcome, tr.Times = results.Failed, nil
 		tr.Counts.Done, tr.Counts.Errors = tr.Counts.Planned*6/10, tr.Counts.Planned*4/10
@@ -68,16 +83,16 @@ func troubled(t testing.TB) reports.Records {
 }
 
 // quick is a look at two arms with one round, cut short, without objectives.
-func quick(t testing.TB) reports.Records {
-	rec := synthetic(t, storefront()[:2], []float64{1000}, 2)
+func quick() reports.Records {
+	rec := synthetic(storefront()[:2], []float64{1000}, 2)
 	rec.Plan.KeptAlive, rec.Plan.Objectives = true, nil
 	rec.Trials = rec.Trials[:2]
 	return rec
 }
 
 // spoilt has no valid trial at all.
-func spoilt(t testing.TB) reports.Records {
-	rec := synthetic(t, storefront(), []float64{500, 1000}, 6)
+func spoilt() reports.Records {
+	rec := synthetic(storefront(), []float64{500, 1000}, 6)
 	change(&rec, func(results.Trial) bool { return true }, func(tr *results.Trial) {
 		tr.Outcome = results.Invalid
 		tr.Reasons = []results.Reason{{Rule: results.RuleOnTime, Text: "slip p50 is 310 us, the limit is 202 us"}}
@@ -86,8 +101,8 @@ func spoilt(t testing.TB) reports.Records {
 }
 
 // zero has records in which nothing is filled in, as a target that was never ready leaves them.
-func zero(t testing.TB) reports.Records {
-	rec := synthetic(t, storefront(), []float64{1000}, 6)
+func zero() reports.Records {
+	rec := synthetic(storefront(), []float64{1000}, 6)
 	change(&rec, func(results.Trial) bool { return true }, func(tr *results.Trial) {
 		*tr = results.Trial{Schema: 1, PlannedTrial: tr.PlannedTrial, Outcome: results.Failed, Failure: &results.Failure{Reason: "never ready"}}
 	})
@@ -96,23 +111,23 @@ func zero(t testing.TB) reports.Records {
 }
 
 // crowded has twelve arms, with names that are long, alike, not Latin, and hostile.
-func crowded(t testing.TB) reports.Records {
+func crowded() reports.Records {
 	arms := []shape{direct()}
 	for i, name := range []string{"gateway-with-key-authentication-and-rate-limit-on", "gateway-with-key-authentication-and-rate-limit-off",
 		`<script>alert("x")</script>`, "メッシュ・相互認証", "a|b_c*d`e", "x\x1b[31mred", "mesh & more", "nginx", "haproxy", "envoy", strings.Repeat("é", 80)} {
 		arms = append(arms, shape{info: results.ArmInfo{Name: name, Gateway: fmt.Sprintf("kind%d", i), EntryHops: 1, Edges: 2, Processes: 3, Proxies: 1},
 			p50: 1.9 + 0.03*float64(i), spread: 0.29, proxyCPU: 60 + 5*float64(i), proxies: map[string]int{"gateway": 1}})
 	}
-	return synthetic(t, arms, []float64{250, 500, 1000, 2000}, 6)
+	return synthetic(arms, []float64{250, 500, 1000, 2000}, 6)
 }
 
 // external compares two systems that somebody else runs; there is no direct arm, and nothing of their processes is seen.
-func external(t testing.TB) reports.Records {
+func external() reports.Records {
 	arms := []shape{
 		{info: results.ArmInfo{Name: "before", External: "http://127.0.0.1:8080"}, p50: 2, spread: 0.3},
 		{info: results.ArmInfo{Name: "after", External: "http://127.0.0.1:8081"}, p50: 1.8, spread: 0.3},
 	}
-	rec := synthetic(t, arms, []float64{1000}, 6)
+	rec := synthetic(arms, []float64{1000}, 6)
 	change(&rec, func(results.Trial) bool { return true }, func(tr *results.Trial) { tr.Usage, tr.ReadyIn = nil, 0 })
 	return rec
 }

@@ -3,6 +3,8 @@ package reports
 import (
 	"fmt"
 	"io"
+	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -32,7 +34,7 @@ func Terminal(w io.Writer, r *Report, color bool, width int) error {
 	for _, warning := range r.Header.Warnings {
 		t.wrap("warning: ", warning)
 	}
-	_, err := io.WriteString(w, t.b.String())
+	_, err := io.WriteString(w, strings.ReplaceAll(t.b.String(), "\u00a0", " "))
 	return err
 }
 
@@ -66,7 +68,7 @@ func (t *terminal) line(s string) { t.b.WriteString(strings.TrimRight(s, " ") + 
 func (t *terminal) wrap(head, s string) {
 	indent := strings.Repeat(" ", utf8.RuneCountInString(head))
 	line, used := head, runewidth.StringWidth(head)
-	for i, word := range strings.Fields(clean(s)) {
+	for i, word := range strings.Split(unbroken(clean(s)), " ") {
 		n := runewidth.StringWidth(word)
 		if i > 0 && used+1+n > t.width {
 			t.line(line)
@@ -78,6 +80,11 @@ func (t *terminal) wrap(head, s string) {
 	}
 	t.line(line)
 }
+
+var glue = regexp.MustCompile(`(\[\S+,) (\S+\])|(\d) (ms|s|MiB)\b`)
+
+// unbroken keeps numbers whole: a line ends neither before a unit nor within an interval.
+func unbroken(s string) string { return glue.ReplaceAllString(s, "${1}${3}\u00a0${2}${4}") }
 
 // clean takes control characters out of what users named: they could drive the terminal.
 func clean(s string) string {
@@ -98,12 +105,37 @@ type grid struct {
 
 func (t *terminal) table(table *Table) {
 	t.line(t.paint(bold, clean(table.Caption)))
-	g := gridOf(table)
-	if total(g.widths()) > t.width {
-		t.turned(table)
-		return
+	table, absent := measured(table)
+	if len(absent) > 0 {
+		defer t.wrap("  ", sentence("Not measured in this run: "+strings.Join(absent, ", ")))
 	}
-	t.grid(g)
+	for _, fold := range foldWidths {
+		if g := gridOf(table, fold); total(g.widths()) <= t.width {
+			t.grid(g)
+			return
+		}
+	}
+	t.turned(table)
+}
+
+// measured leaves out the columns in which nothing was measured, and says which.
+func measured(table *Table) (*Table, []string) {
+	var absent []string
+	short := *table
+	short.Columns, short.Rows = nil, make([]Row, len(table.Rows))
+	for j, c := range table.Columns {
+		blank := slices.ContainsFunc(table.Rows, func(r Row) bool { return r.Cells[j].Missing() && r.Cells[j].Main() == notMeasured }) &&
+			!slices.ContainsFunc(table.Rows, func(r Row) bool { return r.Cells[j].Quantity != nil && !r.Cells[j].Missing() })
+		if blank {
+			absent = append(absent, c.Title)
+			continue
+		}
+		short.Columns = append(short.Columns, c)
+		for i, r := range table.Rows {
+			short.Rows[i].Cells = append(short.Rows[i].Cells, r.Cells[j])
+		}
+	}
+	return &short, absent
 }
 
 func (t *terminal) grid(g grid) {
@@ -145,15 +177,16 @@ func total(widths []int) int {
 	return sum
 }
 
-// headLines breaks the title of a column into lines so that heads do not make columns wider than their numbers.
-const headWidth = 14
+// foldWidths are the widths to which heads and notes are folded, so that they do not make columns wider than their numbers: the
+// first with which the table fits is taken.
+var foldWidths = []int{14, 12, 10, 8}
 
-func gridOf(table *Table) grid {
+func gridOf(table *Table, width int) grid {
 	g := grid{}
 	var heads [][]string
 	tallest := 0
 	for _, c := range table.Columns {
-		lines := fold(c.Title, headWidth)
+		lines := fold(c.Title, width)
 		if u := unitHTML(c.Unit); u != "" {
 			lines = append(lines, u)
 		}
@@ -170,21 +203,21 @@ func gridOf(table *Table) grid {
 		g.rows, g.sub = append(g.rows, row), append(g.sub, true)
 	}
 	for _, r := range table.Rows {
-		g.add(table, r)
+		g.add(table, r, width)
 	}
 	return g
 }
 
 // add appends the lines of a row: values first, then what qualifies them, folded like the heads.
-func (g *grid) add(table *Table, r Row) {
+func (g *grid) add(table *Table, r Row, width int) {
 	columns := make([][]string, len(r.Cells))
 	tallest := 0
 	for j, c := range r.Cells {
 		switch {
 		case c.Missing():
-			columns[j] = fold(clean(c.Main()), headWidth)
+			columns[j] = fold(clean(c.Main()), width)
 		case c.Quantity != nil:
-			columns[j] = append([]string{spaced(c.Main(), table.Places(j))}, foldSub(c.Sub())...)
+			columns[j] = append([]string{spaced(c.Main(), table.Places(j))}, foldSub(c.Sub(), width)...)
 		default:
 			columns[j] = []string{clean(c.Main())}
 		}
@@ -201,11 +234,11 @@ func (g *grid) add(table *Table, r Row) {
 	}
 }
 
-func foldSub(s string) []string {
+func foldSub(s string, width int) []string {
 	if strings.HasPrefix(s, "[") {
 		return []string{s}
 	}
-	return fold(s, headWidth)
+	return fold(s, width)
 }
 
 func spaced(n string, places int) string {

@@ -8,6 +8,9 @@ import (
 	"crossroads/results"
 )
 
+// longTable is how many rows a table may have before it is folded.
+const longTable = 24
+
 // trialsTable lists every trial.
 const trialsTable = "trials-table"
 
@@ -34,6 +37,11 @@ func (b *book) trialsSection() Section {
 	for _, rec := range b.Trials {
 		t.Rows = append(t.Rows, b.trialRow(byID[rec.ID]))
 	}
+	if odd := notValid(t); len(odd.Rows) > 0 && len(odd.Rows) < len(t.Rows) {
+		s.Parts = append(s.Parts, Part{Table: odd})
+	}
+	t.Caption = fmt.Sprintf("%s in the order in which they ran", plural(len(t.Rows), "trial"))
+	t.Fold = len(t.Rows) > longTable
 	s.Parts = append(s.Parts, Part{Table: t})
 	for _, rec := range b.Trials {
 		if rec.Failure != nil && len(rec.Failure.Log) > 0 {
@@ -45,6 +53,18 @@ func (b *book) trialsSection() Section {
 		s.Parts = append(s.Parts, Part{Table: b.exclusionsTable()})
 	}
 	return s
+}
+
+// notValid is the part of the table that a reader must not miss.
+func notValid(t *Table) *Table {
+	odd := *t
+	odd.ID, odd.Caption, odd.Rows = "odd-trials", "Trials that are not valid", nil
+	for _, r := range t.Rows {
+		if r.State != string(results.Valid) {
+			odd.Rows = append(odd.Rows, r)
+		}
+	}
+	return &odd
 }
 
 func orTarget(process string) string {

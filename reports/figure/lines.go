@@ -9,6 +9,9 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 )
 
+// mostBands is how many lines may have bands; of more, the whiskers alone are drawn.
+const mostBands = 6
+
 // labelGap is the least distance between two labels at the ends of lines.
 const labelGap vg.Length = 14
 
@@ -73,7 +76,11 @@ func (l *Lines) Plot(c draw.Canvas, p *plot.Plot) {
 	for _, limit := range l.Limits {
 		if at := y(limit.Y); l.Y.shows(limit.Y) && at >= c.Min.Y && at <= c.Max.Y && limit.Y >= p.Y.Min && limit.Y <= p.Y.Max {
 			c.StrokeLine2(stroke(Ink.Light, 0.9, []vg.Length{1, 2}), c.Min.X, at, c.Max.X, at)
-			write(c, style(Ink.Light, small, draw.XLeft), vg.Point{X: c.Min.X + 4, Y: at + 10}, limit.Text)
+			text := vg.Point{X: c.Min.X + 4, Y: at + 9}
+			if text.Y+6 > c.Max.Y {
+				text.Y = at - 9
+			}
+			write(c, style(Ink.Light, small, draw.XLeft), text, limit.Text)
 		}
 	}
 	for _, s := range l.Series {
@@ -83,7 +90,7 @@ func (l *Lines) Plot(c draw.Canvas, p *plot.Plot) {
 
 // band fills between the lower and upper ends of the intervals, run by run of points that have them.
 func (l *Lines) band(c draw.Canvas, s Series, x, y func(float64) vg.Length) {
-	if !s.Line {
+	if !s.Line || len(l.labels()) > mostBands {
 		return
 	}
 	var low, high []vg.Point

@@ -28,7 +28,7 @@ func New(f *Figure) *Drawing { return &Drawing{f, build(f)} }
 
 // Inline is the figure for a page: two SVG elements, for wide and for narrow screens, whose colours are classes that the page's
 // style sheet fills in for light and dark. The style sheet shows one of .wide and .narrow, and turns text, which stands in a
-// mirrored system of coordinates: .chart text{transform:scale(1,-1);font-size:11px}. A lean figure has one size, .only.
+// mirrored system of coordinates: .chart{font-size:11px} .chart text{transform:scale(1,-1)}. A lean figure has one size, .only.
 func (d *Drawing) Inline(lean bool) (string, error) {
 	var b bytes.Buffer
 	type size struct {
