@@ -36,15 +36,16 @@ func setCookies(h *fasthttp.RequestHeader, lines [][]byte) {
 // dropFields removes every field whose name is unwanted.
 func dropFields(h *fasthttp.RequestHeader, unwanted func(name []byte) bool) {
 	keepCookies(h)
+	var buffer [128]byte
 	for {
-		var doomed []byte
+		doomed := buffer[:0]
 		for name := range h.All() {
 			if unwanted(name) {
 				doomed = append(doomed, name...)
 				break
 			}
 		}
-		if doomed == nil {
+		if len(doomed) == 0 {
 			return
 		}
 		h.DisableNormalizing() // the name as it stands, not as fasthttp would spell it

@@ -2,6 +2,7 @@ package stage
 
 import (
 	"hash/maphash"
+	"math"
 	"sync"
 	"time"
 )
@@ -63,6 +64,9 @@ type slot struct {
 
 const none = -1
 
+// nothing is when a key that owes nothing paid its debt off: before any instant.
+const nothing = math.MinInt64
+
 func newDebts(limit int, evicted func()) *debts {
 	n := 1
 	for n < 16 && n*64 <= limit {
@@ -107,13 +111,13 @@ func (s *shard) entry(key uint64) (e *slot, full bool) {
 		s.unlink(i)
 	case len(s.slots) < s.limit:
 		i = int32(len(s.slots))
-		s.slots = append(s.slots, slot{key: key})
+		s.slots = append(s.slots, slot{key: key, paid: nothing})
 		s.at[key] = i
 	default:
 		i, full = s.last, true
 		s.unlink(i)
 		delete(s.at, s.slots[i].key)
-		s.slots[i] = slot{key: key}
+		s.slots[i] = slot{key: key, paid: nothing}
 		s.at[key] = i
 	}
 	s.link(i)
