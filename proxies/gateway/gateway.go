@@ -59,8 +59,8 @@ type front struct {
 
 // New opens everything the configuration names, so that a fault shows before the first request. ctx bounds the life of what runs
 // in the background.
-func New(ctx context.Context, c *config.Gateway, o Options) (g *Gateway, err error) {
-	g = &Gateway{options: o, metrics: telemetry.NewMetrics("gateway", o.Version)}
+func New(ctx context.Context, c *config.Gateway, o Options) (_ *Gateway, err error) {
+	g := &Gateway{options: o, metrics: telemetry.NewMetrics("gateway", o.Version)}
 	defer func() {
 		if err != nil {
 			g.close()

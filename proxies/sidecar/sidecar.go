@@ -56,8 +56,8 @@ type front struct {
 }
 
 // New opens everything the configuration names. ctx bounds the life of what runs in the background.
-func New(ctx context.Context, c *config.Sidecar, o Options) (s *Sidecar, err error) {
-	s = &Sidecar{config: c, options: o, metrics: telemetry.NewMetrics("sidecar", o.Version)}
+func New(ctx context.Context, c *config.Sidecar, o Options) (_ *Sidecar, err error) {
+	s := &Sidecar{config: c, options: o, metrics: telemetry.NewMetrics("sidecar", o.Version)}
 	defer func() {
 		if err != nil {
 			s.close()
@@ -79,8 +79,10 @@ func New(ctx context.Context, c *config.Sidecar, o Options) (s *Sidecar, err err
 	if err = s.openOutbound(); err != nil {
 		return nil, err
 	}
-	s.admin, err = s.newAdmin()
-	return s, err
+	if s.admin, err = s.newAdmin(); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 func (s *Sidecar) svid() telemetry.SVID {

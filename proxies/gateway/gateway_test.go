@@ -1,0 +1,462 @@
+package gateway
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"crossroads/proxies/config"
+)
+
+// origin answers with its name and what it was asked.
+func origin(t *testing.T, name string) string {
+	t.Helper()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return
+		}
+		w.Header().Set("X-Origin", name)
+		json.NewEncoder(w).Encode(map[string]any{"target": r.RequestURI, "headers": r.Header, "body": string(body)})
+	}))
+	t.Cleanup(s.Close)
+	return s.Listener.Addr().String()
+}
+
+// running is a gateway that serves.
+type running struct {
+	*Gateway
+	t     *testing.T
+	url   string
+	stop  context.CancelFunc
+	ended chan error
+	log   *buffer
+}
+
+// buffer may be written while it is read.
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) { b.mu.Lock(); defer b.mu.Unlock(); return b.b.Write(p) }
+func (b *buffer) String() string              { b.mu.Lock(); defer b.mu.Unlock(); return b.b.String() }
+
+const head = `version: 1
+listen: [{address: "127.0.0.1:0"}]
+admin: {address: "127.0.0.1:0"}
+`
+
+func parse(t *testing.T, text string) *config.Gateway {
+	t.Helper()
+	c, err := config.ParseGateway("gateway.yaml", []byte(head+text))
+	require.NoError(t, err)
+	return c
+}
+
+func start(t *testing.T, text string, change ...func(*Options)) *running {
+	t.Helper()
+	r := &running{t: t, ended: make(chan error, 1), log: &buffer{}}
+	o := Options{Version: "test", Stdout: r.log, Stderr: r.log, Log: slog.New(slog.DiscardHandler)}
+	for _, f := range change {
+		f(&o)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	g, err := New(ctx, parse(t, text), o)
+	if err != nil {
+		stop()
+	}
+	require.NoError(t, err)
+	r.Gateway, r.stop = g, stop
+	r.url = "http://" + g.Addresses()[0].String()
+	go func() { r.ended <- g.Run(ctx, context.Background()) }()
+	t.Cleanup(func() {
+		stop()
+		if r.ended != nil {
+			<-r.ended
+		}
+	})
+	return r
+}
+
+// drained stops the gateway and returns what Run said.
+func (r *running) drained() error {
+	r.stop()
+	err := <-r.ended
+	r.ended = nil
+	return err
+}
+
+// answer is a response, read whole.
+type answer struct {
+	*http.Response
+	body string
+}
+
+func (r *running) get(target string, fields ...string) answer {
+	r.t.Helper()
+	return r.do("GET", target, nil, fields...)
+}
+
+func (r *running) do(method, target string, body io.Reader, fields ...string) answer {
+	r.t.Helper()
+	req, err := http.NewRequest(method, r.url+target, body)
+	require.NoError(r.t, err)
+	for _, f := range fields {
+		name, value, _ := strings.Cut(f, ": ")
+		if name == "Host" {
+			req.Host = value
+			continue
+		}
+		req.Header.Add(name, value)
+	}
+	resp, err := http.DefaultTransport.RoundTrip(req)
+	require.NoError(r.t, err)
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	require.NoError(r.t, err)
+	return answer{resp, string(text)}
+}
+
+// admin asks the admin listener.
+func (r *running) admin(method, path string) (int, string) {
+	r.t.Helper()
+	req, err := http.NewRequest(method, "http://"+r.AdminAddress()+path, nil)
+	require.NoError(r.t, err)
+	resp, err := http.DefaultClient.Do(req)
+	require.NoError(r.t, err)
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	require.NoError(r.t, err)
+	return resp.StatusCode, string(text)
+}
+
+func upstreams(addresses ...string) string {
+	var b strings.Builder
+	b.WriteString("upstreams:\n")
+	for i, a := range addresses {
+		fmt.Fprintf(&b, "  u%d: {endpoints: [{address: %q}]}\n", i, a)
+	}
+	return b.String()
+}
+
+const everything = "routes: [{name: all, backends: [{upstream: u0}]}]\n"
+
+func TestRoutesByHostAndPath(t *testing.T) {
+	g := start(t, upstreams(origin(t, "a"), origin(t, "b"))+`routes:
+  - {name: orders, match: [{path: {prefix: /orders}}], backends: [{upstream: u0}]}
+  - {name: host, hosts: ["*.example.com"], backends: [{upstream: u1}]}
+`)
+	a := g.get("/orders/7?full=1")
+	require.Equal(t, 200, a.StatusCode)
+	require.Equal(t, "a", a.Header.Get("X-Origin"))
+	require.Contains(t, a.body, `"target":"/orders/7?full=1"`)
+	require.Equal(t, "b", g.get("/orders", "Host: shop.example.com:80").Header.Get("X-Origin"))
+	none := g.get("/elsewhere")
+	require.Equal(t, 404, none.StatusCode)
+	require.Equal(t, "application/problem+json", none.Header.Get("Content-Type"))
+	require.JSONEq(t, `{"type":"about:blank","title":"Not Found","status":404,"reason":"no_route"}`, none.body)
+	require.NotEmpty(t, none.Header.Get("X-Request-Id"))
+}
+
+func TestForwardsWhatItKnows(t *testing.T) {
+	g := start(t, upstreams(origin(t, "a"))+everything)
+	a := g.do("POST", "/x", strings.NewReader("hello"), "X-Forwarded-For: 6.6.6.6", "X-Consumer-Name: admin", "Connection: X-Drop", "X-Drop: 1")
+	var seen struct {
+		Headers http.Header
+		Body    string
+	}
+	require.NoError(t, json.Unmarshal([]byte(a.body), &seen))
+	require.Equal(t, "hello", seen.Body)
+	require.Equal(t, "127.0.0.1", seen.Headers.Get("X-Forwarded-For"))
+	require.Equal(t, "http", seen.Headers.Get("X-Forwarded-Proto"))
+	require.Equal(t, "1.1 gateway", seen.Headers.Get("Via"))
+	require.Equal(t, a.Header.Get("X-Request-Id"), seen.Headers.Get("X-Request-Id"))
+	require.NotEmpty(t, seen.Headers.Get("Traceparent"))
+	require.Empty(t, seen.Headers.Get("X-Consumer-Name"))
+	require.Empty(t, seen.Headers.Get("X-Drop"))
+}
+
+func sha(key string) string {
+	sum := sha256.Sum256([]byte(key))
+	return hex.EncodeToString(sum[:])
+}
+
+func TestAuthenticatesAndLimits(t *testing.T) {
+	g := start(t, upstreams(origin(t, "a"))+everything+`stages:
+  key_auth: {keys: [{consumer: demo, sha256: `+sha("demo")+`}, {consumer: probe, sha256: `+sha("probe")+`}]}
+  rate_limit: {policies: [{name: probes, rate: 0.001, burst: 2, only: [probe]}]}
+log: {access: stdout}
+`)
+	none := g.get("/")
+	require.Equal(t, 401, none.StatusCode)
+	require.Contains(t, none.Header.Get("WWW-Authenticate"), "Key")
+	require.Equal(t, 401, g.get("/", "X-Api-Key: wrong").StatusCode)
+	a := g.get("/", "X-Api-Key: demo")
+	require.Equal(t, 200, a.StatusCode)
+	require.Contains(t, a.body, `"X-Consumer-Name":["demo"]`)
+	require.NotContains(t, a.body, "X-Api-Key")
+	for range 2 {
+		require.Equal(t, 200, g.get("/", "X-Api-Key: probe").StatusCode)
+	}
+	limited := g.get("/", "X-Api-Key: probe")
+	require.Equal(t, 429, limited.StatusCode)
+	require.NotEmpty(t, limited.Header.Get("Retry-After"))
+	require.Contains(t, limited.body, `"violated-policies":["probes"]`)
+	require.Equal(t, 200, g.get("/", "X-Api-Key: demo").StatusCode, "the limit is the other's")
+
+	_, shown := g.admin("GET", "/metrics")
+	require.Contains(t, shown, `gateway_http_requests_total{code="429",method="GET",route="all"} 1`)
+	require.Contains(t, shown, `gateway_rejected_requests_total{reason="rate_limited"} 1`)
+	require.Regexp(t, `gateway_stages_info{hash="[0-9a-f]{16}",stages="access_log,metrics,forwarding,request_id,trace,route,key_auth,rate_limit"} 1`, shown)
+	require.NoError(t, g.drained())
+	var reasons []string
+	for line := range strings.Lines(g.log.String()) {
+		var entry struct {
+			Reason, Consumer, Route string
+			Status                  int
+		}
+		require.NoError(t, json.Unmarshal([]byte(line), &entry), line)
+		reasons = append(reasons, fmt.Sprintf("%d %s %s", entry.Status, entry.Reason, entry.Consumer))
+	}
+	require.Equal(t, []string{"401 unauthenticated ", "401 unauthenticated ", "200 ok demo", "200 ok probe", "200 ok probe",
+		"429 rate_limited probe", "200 ok demo"}, reasons)
+}
+
+func TestShadowStagesActOnNothing(t *testing.T) {
+	g := start(t, upstreams(origin(t, "a"))+everything+`stages:
+  key_auth: {mode: shadow, keys: [{consumer: demo, sha256: `+sha("demo")+`}]}
+  rate_limit: {mode: shadow, policies: [{name: p, rate: 0.001, burst: 1}]}
+`)
+	for range 3 {
+		a := g.get("/", "X-Api-Key: wrong")
+		require.Equal(t, 200, a.StatusCode)
+		require.Contains(t, a.body, "X-Api-Key")
+		require.Empty(t, a.Header.Get("RateLimit"))
+	}
+	_, shown := g.admin("GET", "/metrics")
+	require.Contains(t, shown, `gateway_auth_decisions_total{outcome="shadow_unknown",scheme="key"} 3`)
+	require.Contains(t, shown, `gateway_rate_limit_decisions_total{decision="shadow_denied",policy="p"} 2`)
+	require.Contains(t, shown, `key_auth=shadow`)
+}
+
+func TestNoEndpointAnswers503(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	dead := l.Addr().String()
+	l.Close()
+	g := start(t, "upstreams:\n  u0: {endpoints: [{address: \""+dead+"\"}], breaker: {consecutive_failures: 1, open: 1m}}\n"+everything)
+	first := g.get("/")
+	require.Contains(t, []int{502, 503}, first.StatusCode, first.body)
+	open := g.get("/")
+	require.Equal(t, 503, open.StatusCode)
+	require.Contains(t, open.body, `"reason":"breaker_open"`)
+	code, body := g.admin("GET", "/upstreams")
+	require.Equal(t, 200, code)
+	require.Contains(t, body, `"breaker": "open"`)
+	_, shown := g.admin("GET", "/metrics")
+	require.Contains(t, shown, `gateway_endpoint_healthy{endpoint="`+dead+`",upstream="u0"} 0`)
+}
+
+func TestWeightsShareRequests(t *testing.T) {
+	g := start(t, upstreams(origin(t, "a"), origin(t, "b"), origin(t, "c"))+
+		"routes: [{name: all, backends: [{upstream: u0, weight: 3}, {upstream: u1}, {upstream: u2, weight: 0}]}]\n")
+	got := map[string]int{}
+	for range 200 {
+		got[g.get("/").Header.Get("X-Origin")]++
+	}
+	require.Greater(t, got["a"], got["b"])
+	require.NotZero(t, got["b"])
+	require.Zero(t, got["c"])
+}
+
+func TestBodyLimitOfARoute(t *testing.T) {
+	g := start(t, upstreams(origin(t, "a"))+"routes: [{name: all, backends: [{upstream: u0}], max_body: 10B}]\n")
+	require.Equal(t, 200, g.do("POST", "/", strings.NewReader("0123456789")).StatusCode)
+	require.Equal(t, 413, g.do("POST", "/", strings.NewReader("0123456789a")).StatusCode)
+	chunked := io.MultiReader(strings.NewReader("01234"), strings.NewReader("56789abc"))
+	require.Equal(t, 413, g.do("POST", "/", chunked).StatusCode)
+}
+
+func TestAdminPagesHideSecrets(t *testing.T) {
+	g := start(t, upstreams(origin(t, "a"))+everything+"stages:\n  key_auth: {keys: [{consumer: demo, sha256: "+sha("demo")+"}]}\n")
+	for path, says := range map[string]string{"/healthz": "ok", "/readyz": "ready", "/config": `"consumer": "demo"`, "/routes": `"name": "all"`} {
+		code, body := g.admin("GET", path)
+		require.Equal(t, 200, code, path)
+		require.Contains(t, body, says)
+		require.NotContains(t, body, sha("demo"))
+	}
+	code, _ := g.admin("POST", "/reload")
+	require.Equal(t, 404, code, "nothing to reload from")
+}
+
+func TestLedgerTellsStageTimes(t *testing.T) {
+	g := start(t, upstreams(origin(t, "a"))+everything+"ledger: {sample: 100%}\nlog: {access: stdout}\n")
+	timing := g.get("/").Header.Get("Server-Timing")
+	require.Regexp(t, `^gateway;dur=[0-9.]+, gateway-upstream;dur=[0-9.]+, .*gateway-route;dur=`, timing)
+	_, shown := g.admin("GET", "/metrics")
+	require.Contains(t, shown, `gateway_stage_duration_seconds_count{stage="forwarding"} 1`)
+	require.NoError(t, g.drained())
+	require.Contains(t, g.log.String(), `"stages_us":{"server_timing":`)
+}
+
+func TestReloadUnderLoadFailsNoRequest(t *testing.T) {
+	a, b := origin(t, "a"), origin(t, "b")
+	texts := []string{upstreams(a) + everything, upstreams(b) + everything,
+		upstreams(b, a) + "routes: [{name: two, backends: [{upstream: u0}, {upstream: u1}]}]\n"}
+	var next atomic.Int64
+	g := start(t, texts[0], func(o *Options) {
+		o.Load = func() (*config.Gateway, error) {
+			return config.ParseGateway("gateway.yaml", []byte(head+texts[next.Add(1)%int64(len(texts))]))
+		}
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	var clients sync.WaitGroup
+	var served, failed atomic.Int64
+	seen := sync.Map{}
+	for range 4 {
+		clients.Go(func() {
+			c := &http.Client{Transport: &http.Transport{}}
+			defer c.CloseIdleConnections()
+			for ctx.Err() == nil {
+				resp, err := c.Get(g.url)
+				if err != nil || resp.StatusCode != 200 {
+					failed.Add(1)
+					continue
+				}
+				io.Copy(io.Discard, resp.Body)
+				resp.Body.Close()
+				seen.Store(resp.Header.Get("X-Origin"), true)
+				served.Add(1)
+			}
+		})
+	}
+	for range 60 {
+		before := served.Load()
+		code, body := g.admin("POST", "/reload")
+		require.Equal(t, 200, code, body)
+		require.Eventually(t, func() bool { return served.Load() > before+5 || failed.Load() > 0 }, 10*time.Second, time.Millisecond)
+	}
+	cancel()
+	clients.Wait()
+	require.Zero(t, failed.Load(), "of %d requests", served.Load())
+	for _, name := range []string{"a", "b"} {
+		_, ok := seen.Load(name)
+		require.True(t, ok, "requests reached %s", name)
+	}
+	_, shown := g.admin("GET", "/metrics")
+	require.Contains(t, shown, `gateway_config_reloads_total{result="accepted"} 60`)
+}
+
+func TestBadReloadKeepsWhatIsInForce(t *testing.T) {
+	text := "version: 1\nroutes: []\n"
+	g := start(t, upstreams(origin(t, "a"))+everything, func(o *Options) {
+		o.Load = func() (*config.Gateway, error) { return config.ParseGateway("gateway.yaml", []byte(text)) }
+	})
+	code, body := g.admin("POST", "/reload")
+	require.Equal(t, 422, code)
+	require.Contains(t, body, "gateway.yaml:")
+	require.Equal(t, 200, g.get("/").StatusCode)
+	text = strings.Replace(head, "admin: {address: \"127.0.0.1:0\"}", "admin: {address: \"127.0.0.1:1\"}", 1) + upstreams("127.0.0.1:9") + everything
+	code, body = g.admin("POST", "/reload")
+	require.Equal(t, 422, code)
+	require.Contains(t, body, "`admin` changed")
+	require.Equal(t, 200, g.get("/").StatusCode)
+	_, shown := g.admin("GET", "/metrics")
+	require.Contains(t, shown, `gateway_config_reloads_total{result="refused"} 2`)
+}
+
+func TestReloadForgivesNoDebt(t *testing.T) {
+	text := upstreams(origin(t, "a")) + everything + "stages:\n  rate_limit: {policies: [{name: p, rate: 0.001, burst: 1}]}\n"
+	g := start(t, text)
+	require.Equal(t, 200, g.get("/").StatusCode)
+	require.NoError(t, g.Reload(parse(t, text)))
+	require.Equal(t, 429, g.get("/").StatusCode)
+}
+
+// A drain lets the request in flight end, tells kept connections to close, and refuses new ones only after the delay.
+func TestDrainFailsNoRequest(t *testing.T) {
+	entered, leave := make(chan struct{}), make(chan struct{})
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/slow" {
+			close(entered)
+			<-leave
+		}
+		fmt.Fprint(w, "done")
+	}))
+	t.Cleanup(s.Close)
+	g := start(t, upstreams(s.Listener.Addr().String())+everything+"drain: {delay: 200ms, grace: 20s}\n")
+	slow := make(chan answer, 1)
+	go func() { slow <- g.get("/slow") }()
+	<-entered
+	idle, err := net.Dial("tcp", g.Addresses()[0].String())
+	require.NoError(t, err)
+	defer idle.Close()
+	g.stop()
+	require.Eventually(t, func() bool { code, _ := g.admin("GET", "/readyz"); return code == 503 }, 5*time.Second, time.Millisecond)
+	require.Equal(t, 200, g.get("/", "Connection: close").StatusCode, "still serving during the delay")
+	_, err = bufio.NewReader(idle).ReadByte()
+	require.ErrorIs(t, err, io.EOF, "an idle connection is closed")
+	close(leave)
+	a := <-slow
+	require.Equal(t, 200, a.StatusCode)
+	require.Equal(t, "done", a.body)
+	require.True(t, a.Close, "Connection: close")
+	err = <-g.ended
+	g.ended = nil
+	require.NoError(t, err)
+	_, err = net.Dial("tcp", g.Addresses()[0].String())
+	require.Error(t, err)
+}
+
+func TestDrainCutsWhatOutlivesTheGrace(t *testing.T) {
+	entered, leave := make(chan struct{}), make(chan struct{})
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		close(entered)
+		<-leave
+	}))
+	t.Cleanup(s.Close)
+	t.Cleanup(func() { close(leave) })
+	g := start(t, upstreams(s.Listener.Addr().String())+everything+"drain: {grace: 50ms}\n")
+	failed := make(chan error, 1)
+	go func() {
+		_, err := http.Get(g.url)
+		failed <- err
+	}()
+	<-entered
+	require.ErrorContains(t, g.drained(), "requests were cut")
+	require.Error(t, <-failed)
+}
+
+func TestNewGivesBackWhatItOpened(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer taken.Close()
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	address := free.Addr().String()
+	free.Close()
+	c := parse(t, upstreams("127.0.0.1:9")+everything)
+	c.Listen = []config.Listener{{Address: address}, {Address: taken.Addr().String()}}
+	_, err = New(context.Background(), c, Options{Log: slog.New(slog.DiscardHandler)})
+	require.ErrorContains(t, err, "listen on")
+	again, err := net.Listen("tcp", address)
+	require.NoError(t, err, "the first listener was closed")
+	again.Close()
+}
