@@ -9,7 +9,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"syscall"
 
 	"crossroads/harness/deploy"
 )
@@ -51,8 +53,11 @@ func (d *Deployer) calibrate(ctx context.Context) error {
 
 func (d *Deployer) measure(ctx context.Context) (string, error) {
 	var said bytes.Buffer
+	runtime.LockOSThread() // the parent-death signal follows the thread
+	defer runtime.UnlockOSThread()
 	command := exec.CommandContext(ctx, d.config.Binaries[deploy.KindWorkload], "calibrate")
 	command.Env, command.Stderr = []string{}, &said
+	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	out, err := command.Output()
 	if err != nil {
 		return "", fmt.Errorf("calibrating the workload: %w: %s", err, strings.TrimSpace(said.String()))

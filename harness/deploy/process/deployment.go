@@ -40,6 +40,7 @@ type running struct {
 	begun   chan struct{} // closed when it was started, or could not be
 	ended   chan struct{} // closed when it ended, or could not be started
 	reason  string        // why it ended
+	refused error         // it could not be started: no fault of the system under test
 }
 
 func newDeployment(d *Deployer, l *layout) *deployment {
@@ -119,6 +120,9 @@ func (r *deployment) await(ctx context.Context, p *running) error {
 	case <-ctx.Done():
 		return fmt.Errorf("starting %s: %w", p.node.ID, context.Cause(ctx))
 	}
+	if p.refused != nil { // written before begun was closed
+		return p.refused
+	}
 	err := awaitReady(ctx, p.program, p.ended)
 	switch {
 	case err == nil:
@@ -190,7 +194,7 @@ func (r *deployment) handle(e event) {
 		p.pid = e.PID
 		close(p.begun)
 	case eventRefused:
-		p.reason = e.Reason
+		p.reason, p.refused = e.Reason, errors.New(e.Reason)
 		close(p.begun)
 		close(p.ended)
 	case eventExited:

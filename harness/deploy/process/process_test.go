@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -214,6 +215,21 @@ func TestSweepLeavesOthersAlone(t *testing.T) {
 	missing, err := process.Sweep(filepath.Join(dir, "not there"))
 	require.NoError(t, err)
 	require.Empty(t, missing)
+}
+
+// A program that cannot be started is no fault of the system under test: the run must end, not count failed trials.
+func TestAProgramThatIsMissing(t *testing.T) {
+	dir := t.TempDir()
+	binaries := programs(dir)
+	binaries["sidecar"] = filepath.Join(dir, "nowhere")
+	d, err := process.New(process.Config{Binaries: binaries, Dir: filepath.Join(dir, "logs"), Temp: dir})
+	require.NoError(t, err)
+	_, err = d.Deploy(t.Context(), demoArm())
+	require.ErrorContains(t, err, "starting sidecar-shop-1")
+	require.ErrorContains(t, err, "no such file")
+	var notReady *deploy.NotReady
+	require.False(t, errors.As(err, &notReady))
+	require.Empty(t, left(t, dir, os.Getpid()))
 }
 
 func TestPlacementIsInherited(t *testing.T) {
