@@ -12,7 +12,8 @@ import (
 
 // Sleeper waits precisely. time.Sleep cannot: an idle Go program waits in epoll with whole milliseconds, so a sleep of 200 us takes
 // 1.1 ms. A timerfd becomes readable at its instant and wakes the same epoll like any socket would; a goroutine that reads from it
-// costs no thread while it waits. Timers are kept and reused, one for each wait in flight. `go test -bench Sleep` prints the error.
+// costs no thread while it waits. Timers are kept and reused, one for each wait in flight. A wait never ends early; it ends about 40 us
+// late at the median on a shared two-core machine, where time.Sleep is 900 us late (BenchmarkSleep prints both).
 type Sleeper struct {
 	mu     sync.Mutex
 	idle   []*timer

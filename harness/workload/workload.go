@@ -8,6 +8,9 @@
 // The way of a request: handle reads what it carries (visit.go), execute burns, waits and runs the script (script.go) over the
 // connections of call.go, and the answer is written; every draw on the way comes from draw.go. Linux only: sleeping precisely needs
 // timerfd.
+//
+// Its own cost: about 14 us of CPU for an answer and 25 us more for each call it makes, on one core of a two-core EPYC virtual
+// machine, nearly all of it system calls (BenchmarkProcess prints it; BenchmarkHandle: 0.5 us and no allocation for the node's own code).
 package workload
 
 import (
