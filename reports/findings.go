@@ -52,8 +52,8 @@ func (b *book) troubleFinding() (Finding, bool) {
 			}
 		})
 	}
-	for _, arm := range b.excludedArms() {
-		parts = append(parts, "parity kept out "+arm)
+	if out := b.excluded(); len(out) > 0 {
+		parts = append(parts, "parity kept out "+list(out))
 	}
 	return Finding{Rule: "trouble", Text: sentence(list(parts)), Shown: true}, len(parts) > 0
 }

@@ -88,7 +88,7 @@ func (b *book) reservations(n map[results.Outcome]int) (reasons []string) {
 		reasons = append(reasons, fmt.Sprintf("%s trials are invalid and excluded", of(k, all)))
 	}
 	if k := len(b.Exclusions); k > 0 {
-		reasons = append(reasons, "parity kept out "+strings.Join(b.excludedArms(), ", "))
+		reasons = append(reasons, "parity kept out "+list(b.excluded()))
 	}
 	if b.direct < 0 {
 		reasons = append(reasons, "no direct arm: overheads cannot be given")
@@ -112,14 +112,21 @@ func (b *book) reservations(n map[results.Outcome]int) (reasons []string) {
 	return reasons
 }
 
-func (b *book) excludedArms() []string {
-	var arms []string
-	for _, e := range b.Exclusions {
-		if !slices.Contains(arms, e.Arm) {
-			arms = append(arms, e.Arm)
+// excluded names the arms that parity kept out, and of how many rounds.
+func (b *book) excluded() []string {
+	var all []string
+	for _, a := range b.Plan.Arms {
+		rounds := map[int]bool{}
+		for _, e := range b.Exclusions {
+			if e.Arm == a.Name {
+				rounds[e.Round] = true
+			}
+		}
+		if len(rounds) > 0 {
+			all = append(all, fmt.Sprintf("%s of %s", clean(a.Name), plural(len(rounds), "round")))
 		}
 	}
-	return arms
+	return all
 }
 
 func (b *book) paced(by string) bool {

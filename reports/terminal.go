@@ -16,7 +16,8 @@ import (
 // each number.
 func Terminal(w io.Writer, r *Report, color bool, width int) error {
 	t := &terminal{color: color, width: max(width, 40)}
-	t.line(t.paint(statusColors[r.Header.Status], string(r.Header.Status)) + "  " + r.Header.Name + "  " + r.Header.Verdict)
+	t.line(t.paint(statusColors[r.Header.Status], string(r.Header.Status)) + "  " + clean(r.Header.Name))
+	t.wrap("", r.Header.Verdict)
 	for _, reason := range r.Header.Reasons {
 		t.wrap("  - ", reason)
 	}
@@ -274,7 +275,11 @@ func (t *terminal) turned(table *Table) {
 		t.line("  " + clean(r.Cells[0].Main()))
 		for j, c := range r.Cells[1:] {
 			value := clean(c.Line())
-			t.wrap(fmt.Sprintf("    %-*s  ", widest, title(table.Columns[j+1])), value)
+			if widest > t.width/2 {
+				t.wrap("    ", title(table.Columns[j+1])+": "+value)
+			} else {
+				t.wrap(fmt.Sprintf("    %-*s  ", widest, title(table.Columns[j+1])), value)
+			}
 		}
 	}
 }
