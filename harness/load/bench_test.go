@@ -43,10 +43,10 @@ func startOrigin(b testing.TB) (url string) {
 // it with -benchtime=1x -count=N.
 func benchmarkDriver(b *testing.B, driver string, pacing Pacing, rate float64) {
 	url := startOrigin(b)
-	for b.Loop() {
+	for seed := uint64(1); b.Loop(); seed++ {
 		job := Job{
 			Target: Target{Entries: []string{url}, Requests: []Request{{Method: "GET", Path: "/"}}, Connections: 64, Timeout: 5 * time.Second},
-			Rate:   rate, Seed: uint64(b.N), Warmup: time.Second, Duration: 4 * time.Second, Driver: driver, Pacing: pacing,
+			Rate:   rate, Seed: seed, Warmup: time.Second, Duration: 4 * time.Second, Driver: driver, Pacing: pacing,
 		}
 		r, err := Run(context.Background(), job, os.Args[0], nil)
 		if err != nil {

@@ -102,7 +102,10 @@ func recordedTimes(times []float64, rate float64, total time.Duration) ([]time.D
 	if n < 2 || !slices.IsSorted(times) || times[n-1] == times[0] {
 		return nil, errors.New("a recording needs at least two different times, ascending")
 	}
-	span := (times[n-1] - times[0]) * float64(n) / float64(n-1)
+	span := (times[n-1] - times[0]) / float64(n-1) * float64(n)
+	if !(span > 0) || math.IsInf(span, 0) {
+		return nil, fmt.Errorf("a recording from %v to %v seconds cannot be scaled", times[0], times[n-1])
+	}
 	period := float64(n) / rate // seconds, of one scaled recording
 	var due []time.Duration
 	for i := 0; ; i++ {

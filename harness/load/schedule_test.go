@@ -147,6 +147,7 @@ func TestBadSchedules(t *testing.T) {
 		"recording":      {Arrivals{Kind: Recorded}, 1, time.Second, nil, "at least two"},
 		"unsorted":       {Arrivals{Kind: Recorded, Recorded: []float64{2, 1}}, 1, time.Second, nil, "ascending"},
 		"all the same":   {Arrivals{Kind: Recorded, Recorded: []float64{2, 2}}, 1, time.Second, nil, "two different"},
+		"no end":         {Arrivals{Kind: Recorded, Recorded: []float64{-math.MaxFloat64, math.MaxFloat64}}, 1, time.Second, nil, "cannot be scaled"},
 		"too many kinds": {Arrivals{}, 1, time.Second, make([]int, 70000), "70000 requests"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -170,4 +171,25 @@ func TestReadRecorded(t *testing.T) {
 		_, err := ReadRecorded(strings.NewReader(text))
 		require.ErrorContains(t, err, want)
 	}
+}
+
+// FuzzReadRecorded holds that whatever is read as a recording can be scheduled, with as many arrivals as the rate asks for, give or
+// take what one round of the recording holds.
+func FuzzReadRecorded(f *testing.F) {
+	for _, seed := range []string{"0\n1\n", "# a\n1e-3\n\n 2\n2\n7.5\n", "-1\n1e300\n", "1\n0\n", "x\n", "-1.7e308\n1.7e308\n"} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, in []byte) {
+		times, err := ReadRecorded(strings.NewReader(string(in)))
+		if err != nil {
+			return
+		}
+		s, err := NewSchedule(Arrivals{Kind: Recorded, Recorded: times}, 100, time.Second, nil, 1)
+		if err != nil {
+			require.ErrorContains(t, err, "cannot be scaled")
+			return
+		}
+		require.InDelta(t, 100, len(s), float64(len(times)))
+		require.True(t, slices.IsSortedFunc(s, func(a, b Arrival) int { return int(a.Due - b.Due) }))
+	})
 }
