@@ -72,7 +72,7 @@ func TestEstimatesMoveWithTheData(t *testing.T) {
 // TestCoverage draws from symmetric distributions and counts how often the 95% interval holds the truth. The bound is three
 // standard errors of that count below what the interval promises.
 func TestCoverage(t *testing.T) {
-	const draws = 2000
+	const draws = 1000
 	distributions := map[string]func(*rand.Rand) float64{
 		"normal":    func(r *rand.Rand) float64 { return r.NormFloat64() },
 		"uniform":   func(r *rand.Rand) float64 { return r.Float64() - 0.5 },
