@@ -2,18 +2,19 @@ package identity
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/binary"
-	"sync/atomic"
 )
 
 // maxSessions bounds the sessions that a client keeps per wanted identity: its endpoints, some times over.
 const maxSessions = 64
 
-// bindTickets writes the bundle's epoch into every session ticket. A ticket of another epoch is declined, and the client makes a full
-// handshake instead: a session cannot carry trust over a change of the roots, and a change of the roots refuses no connection.
+// bindTickets writes into every session ticket the epoch of the bundle that accepts its client. A ticket of another epoch is declined,
+// and the client makes a full handshake instead: a session cannot carry trust over a change of the roots, and a change of the roots
+// refuses no connection.
 func (s *Source) bindTickets(c *tls.Config) {
 	c.WrapSession = func(state tls.ConnectionState, session *tls.SessionState) ([]byte, error) {
-		session.Extra = append(session.Extra, binary.BigEndian.AppendUint64(nil, s.epoch()))
+		session.Extra = append(session.Extra, binary.BigEndian.AppendUint64(nil, s.ticketEpoch(state)))
 		return c.EncryptTicket(state, session)
 	}
 	c.UnwrapSession = func(ticket []byte, state tls.ConnectionState) (*tls.SessionState, error) {
@@ -21,52 +22,44 @@ func (s *Source) bindTickets(c *tls.Config) {
 		if err != nil || session == nil || len(session.Extra) == 0 {
 			return nil, err
 		}
-		last := session.Extra[len(session.Extra)-1]
-		if len(last) != 8 || binary.BigEndian.Uint64(last) != s.epoch() {
+		m, last := s.current.Load(), session.Extra[len(session.Extra)-1]
+		if m == nil || len(last) != 8 || binary.BigEndian.Uint64(last) != m.epoch {
 			return nil, nil
 		}
 		return session, nil
 	}
 }
 
-func (s *Source) epoch() uint64 {
-	if m := s.current.Load(); m != nil {
-		return m.epoch
+// ticketEpoch verifies once more: the roots may have changed since this connection's handshake, and the ticket would carry a peer that
+// they refuse into their epoch. Zero is no bundle's epoch.
+func (s *Source) ticketEpoch(state tls.ConnectionState) uint64 {
+	m := s.current.Load()
+	if m == nil {
+		return 0
 	}
-	return 0
+	if _, err := m.bundle.Verify(state.PeerCertificates, x509.ExtKeyUsageClientAuth, s.options.Now()); err != nil {
+		return 0
+	}
+	return m.epoch
 }
 
-// sessionCache is the connecting side's part: sessions made under an earlier bundle are forgotten as a whole.
+// sessionCache is the connecting side's part. It is bound to the SVID and the roots under which its configuration was made: when either
+// is replaced it gives out nothing more, and a session that arrives late lands here, where nobody will find it. So a session never
+// shows an earlier SVID of ours, nor a server that only earlier roots accepted.
 type sessionCache struct {
-	source *Source
-	kept   atomic.Pointer[epochCache]
-}
-
-type epochCache struct {
-	epoch uint64
 	tls.ClientSessionCache
+	source *Source
+	bound  *material
 }
 
-func newSessionCache(s *Source) *sessionCache { return &sessionCache{source: s} }
-
-func (c *sessionCache) inForce() tls.ClientSessionCache {
-	epoch := c.source.epoch()
-	for {
-		kept := c.kept.Load()
-		if kept != nil && kept.epoch == epoch {
-			return kept
-		}
-		fresh := &epochCache{epoch: epoch, ClientSessionCache: tls.NewLRUClientSessionCache(maxSessions)}
-		if c.kept.CompareAndSwap(kept, fresh) {
-			return fresh
-		}
-	}
+func newSessionCache(s *Source, m *material) *sessionCache {
+	return &sessionCache{ClientSessionCache: tls.NewLRUClientSessionCache(maxSessions), source: s, bound: m}
 }
 
 // Get implements tls.ClientSessionCache.
-func (c *sessionCache) Get(key string) (*tls.ClientSessionState, bool) { return c.inForce().Get(key) }
-
-// Put implements tls.ClientSessionCache.
-func (c *sessionCache) Put(key string, session *tls.ClientSessionState) {
-	c.inForce().Put(key, session)
+func (c *sessionCache) Get(key string) (*tls.ClientSessionState, bool) {
+	if c.source.current.Load() != c.bound {
+		return nil, false
+	}
+	return c.ClientSessionCache.Get(key)
 }

@@ -44,19 +44,22 @@ func TestBundleChangeEndsSessions(t *testing.T) {
 			require.NoError(t, err)
 			web, db := newSourceOf(t, a, service("web")), newSourceOf(t, a, service("db"))
 			l, server := listen(t), db.ServerConfig(Strict)
-			client := web.ClientConfig(service("db"))
-			require.NoError(t, handshakeAt(t, l, client, server).client)
-			require.True(t, handshakeAt(t, l, client, server).clientSaw.DidResume)
+			client := func() *tls.Config { return web.ClientConfig(service("db")) }
+			kept := client()
+			require.NoError(t, handshakeAt(t, l, client(), server).client)
+			require.True(t, handshakeAt(t, l, client(), server).clientSaw.DidResume)
 			if changed == "client" {
 				web.SetBundle(both.Bundle())
 			} else {
 				db.SetBundle(both.Bundle())
 			}
-			o := handshakeAt(t, l, client, server)
-			require.NoError(t, o.client)
-			require.NoError(t, o.server)
-			require.False(t, o.clientSaw.DidResume)
-			require.True(t, handshakeAt(t, l, client, server).clientSaw.DidResume, "and from then on they resume again")
+			for i, c := range []*tls.Config{kept, client()} {
+				o := handshakeAt(t, l, c, server)
+				require.NoError(t, o.client)
+				require.NoError(t, o.server)
+				require.False(t, o.clientSaw.DidResume && (i == 0 || changed == "client"))
+			}
+			require.True(t, handshakeAt(t, l, client(), server).clientSaw.DidResume, "and from then on they resume again")
 		})
 	}
 }
@@ -77,6 +80,31 @@ func TestResumedSessionIsVerifiedAgain(t *testing.T) {
 	o := handshakeAt(t, l, client, server)
 	require.Equal(t, Untrusted, ReasonOf(o.server), "%v", o.server)
 	require.Equal(t, Untrusted, ReasonOf(db.Verify(tls.ConnectionState{PeerCertificates: chainOf(web.current.Load().certificate)}, x509.ExtKeyUsageClientAuth)))
+}
+
+// TestTicketOfRefusedPeer: the roots change between a handshake and its ticket. The ticket must not be accepted as one of theirs.
+func TestTicketOfRefusedPeer(t *testing.T) {
+	a, fresh := newAuthority(t, testDomain, time.Hour), newAuthority(t, testDomain, time.Hour)
+	web, db := newSourceOf(t, a, service("web")), newSourceOf(t, a, service("db"))
+	o := handshake(t, web.ClientConfig(service("db")), db.ServerConfig(Strict))
+	require.NoError(t, o.server)
+	require.EqualValues(t, 1, db.ticketEpoch(o.serverSaw))
+	db.Close()
+	db.SetBundle(fresh.Bundle())
+	require.Zero(t, db.ticketEpoch(o.serverSaw))
+}
+
+// TestNewSVIDEndsSessions: a session would show the peer our earlier SVID.
+func TestNewSVIDEndsSessions(t *testing.T) {
+	a := newAuthority(t, testDomain, time.Hour)
+	web, db := newSourceOf(t, a, service("web")), newSourceOf(t, a, service("db"))
+	l, server := listen(t), db.ServerConfig(Strict)
+	first := handshakeAt(t, l, web.ClientConfig(service("db")), server)
+	require.NoError(t, web.renew(t.Context()))
+	o := handshakeAt(t, l, web.ClientConfig(service("db")), server)
+	require.NoError(t, o.client)
+	require.False(t, o.clientSaw.DidResume)
+	require.NotEqual(t, first.serverSaw.PeerCertificates[0].SerialNumber, o.serverSaw.PeerCertificates[0].SerialNumber)
 }
 
 func TestClientConfigIsKept(t *testing.T) {

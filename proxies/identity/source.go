@@ -63,7 +63,6 @@ type Source struct {
 	ready    chan struct{} // closed with the first SVID
 
 	current atomic.Pointer[material]
-	clients sync.Map // wanted SPIFFE ID -> *tls.Config; sessions live as long as their configuration
 
 	mu     sync.Mutex // changes of current, and stats
 	pushed uint64     // bundles set from outside
@@ -74,7 +73,8 @@ type Source struct {
 type material struct {
 	certificate *tls.Certificate
 	bundle      *Bundle
-	epoch       uint64 // of the bundle: sessions of an earlier one are not resumed
+	epoch       uint64   // of the bundle: sessions of an earlier one are not resumed
+	clients     sync.Map // wanted SPIFFE ID -> *tls.Config of the connecting side
 }
 
 // provider is where SVIDs come from.

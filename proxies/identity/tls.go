@@ -38,12 +38,22 @@ func (s *Source) ServerConfig(mode string) *tls.Config {
 }
 
 // ClientConfig returns the configuration of the connecting side: TLS 1.3, our SVID presented, the server's chain verified and its SPIFFE
-// ID the one wanted. Without a wanted ID every server is refused. One value per ID is kept, and with it the sessions to resume.
+// ID the one wanted. Without a wanted ID every server is refused. Ask for it at each connection: there is one value per ID, with the
+// sessions to resume, until SVID or roots are replaced; a value kept for longer is as safe, but resumes nothing.
 func (s *Source) ClientConfig(wantID string) *tls.Config {
-	if known, ok := s.clients.Load(wantID); ok {
+	m := s.current.Load()
+	if m == nil {
+		return s.newClientConfig(wantID, nil)
+	}
+	if known, ok := m.clients.Load(wantID); ok {
 		return known.(*tls.Config)
 	}
-	c := &tls.Config{
+	kept, _ := m.clients.LoadOrStore(wantID, s.newClientConfig(wantID, newSessionCache(s, m)))
+	return kept.(*tls.Config)
+}
+
+func (s *Source) newClientConfig(wantID string, sessions tls.ClientSessionCache) *tls.Config {
+	return &tls.Config{
 		MinVersion: tls.VersionTLS13,
 		Time:       s.options.Now,
 		// The standard verification compares a host name; a SPIFFE ID has none. verifyServer does chain and identity instead.
@@ -52,10 +62,8 @@ func (s *Source) ClientConfig(wantID string) *tls.Config {
 		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 			return s.own()
 		},
-		ClientSessionCache: newSessionCache(s),
+		ClientSessionCache: sessions,
 	}
-	kept, _ := s.clients.LoadOrStore(wantID, c)
-	return kept.(*tls.Config)
 }
 
 // Verify proves a finished connection's peer again, against the bundle in force now. Use it on connections that outlive a change of
