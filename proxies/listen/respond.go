@@ -19,12 +19,18 @@ func (n *session) respond() exchange.End {
 	if x.RequestBody != nil && n.conn.Body.Withdraw() {
 		x.Close = true
 	}
-	if n.server.stopping.Load() {
+	// A large rest of the body is not read off. While an upload is under way the upstream has set Close, and the body is its own.
+	if n.server.stopping.Load() || x.RequestBody != nil && !x.Close && n.conn.Body.Left() > drainBytes {
 		x.Close = true
 	}
 	body, o := n.frame()
 	n.arm()
-	n.out.Take()
+	var data []byte
+	complete := true
+	if body != nil {
+		data, complete = body.Buffered()
+	}
+	n.out.TakeSize(headRoom + len(data))
 	n.out.B = wire.AppendResponse(n.out.B, &x.Response.Header, o)
 	n.began = true
 	if body == nil {
@@ -34,7 +40,6 @@ func (n *session) respond() exchange.End {
 		}
 		return n.flush(exchange.Complete)
 	}
-	data, complete := body.Buffered()
 	if o.Length == wire.Chunked {
 		n.out.B = wire.AppendChunk(n.out.B, data)
 	} else {
@@ -105,8 +110,11 @@ func (n *session) flush(end exchange.End) exchange.End {
 	return end
 }
 
-// streamBytes is how much of a body is carried at a time.
-const streamBytes = 32 << 10
+// streamBytes is how much of a body is carried at a time, and headRoom what most heads fit in; a larger one grows its buffer.
+const (
+	streamBytes = 32 << 10
+	headRoom    = 4 << 10
+)
 
 // stream carries the rest of a body, and writes after each read: events must not wait for the next one.
 func (n *session) stream(body wire.Body, chunked bool) exchange.End {
@@ -117,15 +125,9 @@ func (n *session) stream(body wire.Body, chunked bool) exchange.End {
 	for {
 		r, err := body.Read(p)
 		if r > 0 {
-			n.out.Take()
-			if chunked {
-				n.out.B = wire.AppendChunk(n.out.B, p[:r])
-			} else {
-				n.out.B = append(n.out.B, p[:r]...)
-			}
 			n.arm()
-			if end := n.flush(exchange.Complete); end != exchange.Complete {
-				return end
+			if n.carry(p[:r], chunked) != nil {
+				return exchange.DownstreamGone
 			}
 			n.x.Sent += int64(r)
 		}
@@ -144,6 +146,18 @@ func (n *session) stream(body wire.Body, chunked bool) exchange.End {
 			return exchange.UpstreamCut
 		}
 	}
+}
+
+// carry writes one piece of a body.
+func (n *session) carry(p []byte, chunked bool) error {
+	if chunked {
+		n.out.TakeSize(2 * streamBytes)
+		defer n.out.Give()
+		n.out.B = wire.AppendChunk(n.out.B, p)
+		p = n.out.B
+	}
+	_, err := n.conn.Write(p)
+	return err
 }
 
 // abort ends a connection on which a message stays incomplete. It is reset: a plain end would look complete to a client for which

@@ -39,7 +39,7 @@ func newSession(s *Server, c net.Conn, peer exchange.Peer) *session {
 
 // run serves the connection to its end.
 func (n *session) run() {
-	defer n.conn.Close()
+	defer n.conn.Free()
 	if n.handshake() {
 		first := true
 		for n.await(first) && n.serve() {
@@ -188,8 +188,8 @@ func (n *session) exchange() (again bool) {
 		n.abort(end)
 		return false
 	}
-	if again {
-		return n.rest()
+	if again && n.rest() {
+		return true
 	}
 	n.linger()
 	return false

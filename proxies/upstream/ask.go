@@ -22,6 +22,7 @@ const (
 const (
 	maxResponseHead = 64 << 10
 	maxInterim      = 16
+	headRoom        = 4 << 10 // what most heads fit in; a larger one grows its buffer
 )
 
 // ask sends the request to one endpoint and reads the response head. The admission is settled here unless the exchange goes on.
@@ -119,7 +120,7 @@ func (t *try) send(c *conn, upgrade bool) error {
 		o.Length = wire.Chunked
 	}
 	var out wire.Buffer
-	out.Take()
+	out.TakeSize(headRoom + len(t.body))
 	out.B = wire.AppendRequest(out.B, &t.x.Request.Header, o, c.endpoint.config.Address)
 	if t.body != nil && o.Length == wire.Chunked {
 		out.B = wire.AppendChunk(out.B, t.body)
@@ -187,7 +188,7 @@ func (t *try) give(c *conn, err error, until wire.Instant) *exchange.Fault {
 	_ = c.Close()
 	c.upload.join()
 	c.upload = nil
-	c.endpoint.pool.release()
+	c.discard()
 	var refused *wire.Error
 	switch {
 	case fault != nil:

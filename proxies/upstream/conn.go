@@ -106,7 +106,7 @@ func dialFault(err error) *exchange.Fault {
 
 // discard closes the connection.
 func (c *conn) discard() {
-	_ = c.Close()
+	c.Free()
 	c.endpoint.pool.release()
 }
 
@@ -138,6 +138,5 @@ func (c *conn) settle() {
 			return
 		}
 	}
-	_ = c.Close()
-	c.endpoint.pool.release()
+	c.discard()
 }

@@ -14,6 +14,7 @@ type endpoint struct {
 	config  config.Endpoint
 	network string // tcp or unix
 	address string
+	weight  atomic.Int64
 	pool    pool
 
 	inFlight       atomic.Int64
@@ -23,12 +24,13 @@ type endpoint struct {
 	mu      sync.Mutex
 	breaker breaker
 
-	current int // of the smooth weighted round robin, under its lock
+	current int64 // of the smooth weighted round robin, under its lock
 }
 
 func newEndpoint(u *Upstream, c config.Endpoint) *endpoint {
 	e := &endpoint{up: u, config: c}
 	e.network, e.address = split(c.Address)
+	e.weight.Store(int64(max(c.Weight, 1)))
 	e.pool.maxIdle, e.pool.maxOpen, e.pool.idle = u.config.MaxIdle, u.config.MaxConns, u.config.Idle.D()
 	if b := u.config.Breaker; b.Mode != config.Off {
 		e.breaker = breaker{threshold: b.ConsecutiveFailures, first: b.Open.D(), longest: b.MaxOpen.D()}
@@ -108,7 +110,7 @@ func (e *endpoint) describe(now time.Time) EndpointState {
 	e.mu.Unlock()
 	pooled, conns := e.pool.count()
 	return EndpointState{
-		Address: e.config.Address, Weight: e.config.Weight, Identity: e.config.Identity, Ready: ready, Breaker: state.String(),
+		Address: e.config.Address, Weight: int(e.weight.Load()), Identity: e.config.Identity, Ready: ready, Breaker: state.String(),
 		InFlight: e.inFlight.Load(), Pooled: pooled, Open: conns, Served: e.served.Load(), Failed: e.failed.Load(),
 	}
 }

@@ -1,6 +1,8 @@
 package upstream
 
 import (
+	"slices"
+
 	"crossroads/proxies/exchange"
 	"crossroads/proxies/wire"
 )
@@ -20,6 +22,9 @@ func (u *Upstream) Forward(x *exchange.Exchange) exchange.Step {
 	}
 	if fault := t.run(); fault != nil {
 		return x.Fail(fault)
+	}
+	if t.body != nil {
+		wire.Discard(x.RequestBody, len(t.body)) // nothing will send it again
 	}
 	return exchange.Continue
 }
@@ -62,43 +67,46 @@ func (t *try) prepare() *exchange.Fault {
 
 // run tries endpoints until one answers, or until it is not safe or not allowed to go on.
 func (t *try) run() *exchange.Fault {
-	refused := (*exchange.Fault)(nil) // why the last endpoint could not be asked
+	e, generation := t.fleet.choose(t.tried, t.up.now())
+	if e == nil {
+		return t.nobody()
+	}
 	for {
-		e, generation := t.fleet.choose(t.tried, t.up.now())
-		if e == nil {
-			return t.nobody(refused)
-		}
 		t.x.Attempts++
-		result, fault := t.ask(e, generation)
-		if result == answered {
-			return nil
-		}
-		more := t.x.Attempts < t.terms.Retry.Attempts
-		switch {
-		case t.deadline != 0 && wire.Now() >= t.deadline:
-			return fault
-		case result == unprocessed: // safe whatever the method
-			more = true
-		case result == lost:
-			more = more && idempotent(t.x.Request.Header.Method()) && t.stream == nil
-		default:
-			more = false
-		}
-		if !more {
+		r, fault := t.ask(e, generation)
+		if !t.again(r) {
 			return fault
 		}
-		refused = fault
 		t.tried = append(t.tried, e)
+		if e, generation = t.fleet.choose(t.tried, t.up.now()); e == nil {
+			return fault // or the answer, as it is
+		}
+		t.x.Release()
+		t.x.ResponseBody, t.x.Endpoint = nil, ""
 		t.x.Response.Reset()
 	}
 }
 
-// nobody names why no endpoint is left.
-func (t *try) nobody(refused *exchange.Fault) *exchange.Fault {
+// again says whether the request may go to another endpoint.
+func (t *try) again(r result) bool {
+	allowed := t.x.Attempts < t.terms.Retry.Attempts
+	repeatable := t.stream == nil && idempotent(t.x.Request.Header.Method())
 	switch {
-	case refused != nil:
-		return refused
-	case len(t.fleet.endpoints) == 0:
+	case t.deadline != 0 && wire.Now() >= t.deadline:
+		return false
+	case r == unprocessed: // safe whatever the method
+		return true
+	case r == lost:
+		return allowed && repeatable
+	case r == answered:
+		return allowed && repeatable && t.x.Tunnel == nil && slices.Contains(t.terms.Retry.On, t.x.Response.StatusCode())
+	}
+	return false
+}
+
+// nobody names why no endpoint can be chosen.
+func (t *try) nobody() *exchange.Fault {
+	if len(t.fleet.endpoints) == 0 {
 		return exchange.NoEndpoint
 	}
 	return exchange.BreakerOpen

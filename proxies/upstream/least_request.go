@@ -45,7 +45,7 @@ func usable(endpoints, tried []*endpoint, now time.Time, i uint64) *endpoint {
 	return nil
 }
 
-func load(e *endpoint) float64 { return float64(e.inFlight.Load()+1) / float64(e.config.Weight) }
+func load(e *endpoint) float64 { return float64(e.inFlight.Load()+1) / float64(e.weight.Load()) }
 
 // draw is SplitMix64 on a shared counter: no lock, and a sequence fixed by the seed.
 func (l *leastRequest) draw() uint64 {

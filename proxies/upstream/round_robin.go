@@ -20,13 +20,14 @@ func (r *roundRobin) pick(endpoints, tried []*endpoint, now time.Time) *endpoint
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var best *endpoint
-	total := 0
+	total := int64(0)
 	for _, e := range endpoints {
 		if contains(tried, e) || !e.ready(now) {
 			continue
 		}
-		total += e.config.Weight
-		if e.current += e.config.Weight; best == nil || e.current > best.current {
+		weight := e.weight.Load()
+		total += weight
+		if e.current += weight; best == nil || e.current > best.current {
 			best = e
 		}
 	}

@@ -46,15 +46,18 @@ func startUpload(c *conn, body wire.Body) *upload {
 
 // run returns only errors of the body. Where writing fails the upstream may have answered already: its reader will tell.
 func (u *upload) run(c *conn, chunked bool) error {
-	data := make([]byte, 32<<10)
-	var out wire.Buffer
+	const size = 32 << 10
+	var in, out wire.Buffer
+	in.TakeSize(size)
+	defer in.Give()
 	defer out.Give()
+	data := in.B[:size]
 	for {
 		n, err := u.body.Read(data)
 		if n > 0 {
 			p := data[:n]
 			if chunked {
-				out.Take()
+				out.TakeSize(2 * size)
 				out.B = wire.AppendChunk(out.B, p)
 				p = out.B
 			}

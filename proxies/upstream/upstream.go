@@ -75,20 +75,20 @@ func (u *Upstream) Update(endpoints []config.Endpoint) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	old := u.fleet.Load()
-	known := map[config.Endpoint]*endpoint{}
+	type key struct{ address, identity string } // another weight is the same endpoint
+	known := map[key]*endpoint{}
 	for _, e := range old.endpoints {
-		known[e.config] = e
+		known[key{e.config.Address, e.config.Identity}] = e
 	}
 	next := &fleet{balance: old.balance}
 	for _, c := range endpoints {
-		if c.Weight == 0 {
-			c.Weight = 1
-		}
-		e := known[c]
+		k := key{c.Address, c.Identity}
+		e := known[k]
 		if e == nil {
 			e = newEndpoint(u, c)
 		}
-		delete(known, c)
+		e.weight.Store(int64(max(c.Weight, 1)))
+		delete(known, k)
 		next.endpoints = append(next.endpoints, e)
 	}
 	u.fleet.Store(next)

@@ -56,6 +56,14 @@ func (b *Incoming) Received() int64 { return b.got }
 // Done says that the body was read to its end.
 func (b *Incoming) Done() bool { return b.err == io.EOF && b.d0 == b.d1 }
 
+// Left is the number of declared bytes that were not handed out; 0 for a body that declared none.
+func (b *Incoming) Left() int64 {
+	if b.framing < 0 {
+		return 0
+	}
+	return b.left
+}
+
 // Err is why the body cannot be read further; nil while it can be, io.EOF at its end.
 func (b *Incoming) Err() error { return b.err }
 

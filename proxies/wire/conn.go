@@ -45,10 +45,17 @@ func NewConn(c net.Conn) *Conn {
 // Socket returns the connection below.
 func (c *Conn) Socket() net.Conn { return c.sock }
 
-// Close closes the connection. The read buffer is left to the garbage collector: another goroutine may still be reading.
+// Close closes the connection. Any goroutine may call it; the read buffer stays, since another may still be reading.
 func (c *Conn) Close() error {
 	c.unregister()
 	return c.sock.Close()
+}
+
+// Free closes the connection and gives its buffer back; nothing may read it any more, nor hold bytes of it.
+func (c *Conn) Free() {
+	_ = c.Close()
+	c.r = c.w
+	c.Rest()
 }
 
 // Arm sets the instant from which reads and writes fail with os.ErrDeadlineExceeded; 0: never.
