@@ -37,6 +37,7 @@ type Result struct {
 	Statuses map[string]int64             `json:"statuses,omitempty"`
 	Times    map[string]results.Histogram `json:"times"`
 	Seconds  []results.Second             `json:"seconds"`
+	Windows  []results.Window             `json:"windows"`
 	Driver   results.DriverUse            `json:"driver"`
 	Elapsed  time.Duration                `json:"elapsed_ns"` // of the block as measured, mark to mark
 }

@@ -170,6 +170,7 @@ func merge(tallies []*Tally, s Schedule) (*Result, error) {
 	r.Driver.InFlightMid = int64(math.Round(float64(whole.third) / quarter))
 	r.Driver.InFlightEnd = int64(math.Round(float64(whole.last) / quarter))
 	r.Seconds = seconds(s, tallies[0].points, whole.block)
+	r.Windows = windows(s, tallies[0].points, whole.block)
 	return r, nil
 }
 
