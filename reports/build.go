@@ -26,9 +26,20 @@ func FromRecords(rec Records) (*Report, error) {
 		b.loadSection(), b.layersSection(), b.spectrumSection(), b.resourcesSection(), b.timeSection(), b.errorsSection(),
 		b.trialsSection(), b.readingSection(), b.reproduceSection(),
 	} {
+		s.withoutEmptyFigures()
 		if len(s.Text) > 0 || len(s.Parts) > 0 {
 			r.Sections = append(r.Sections, s)
 		}
 	}
 	return r, nil
+}
+
+// withoutEmptyFigures puts the caption of a figure that has nothing to draw in its place.
+func (s *Section) withoutEmptyFigures() {
+	for i, p := range s.Parts {
+		if p.Figure != nil && p.Figure.Empty() {
+			s.Text = append(s.Text, p.Figure.Caption)
+			s.Parts[i].Figure = nil
+		}
+	}
 }

@@ -113,6 +113,9 @@ func (a shape) trial(p results.PlannedTrial, seed uint64, order int) results.Tri
 			second.Reset()
 		}
 	}
+	for range results.Windows {
+		trial.Windows = append(trial.Windows, results.Window{Done: n / results.Windows, P50: int64(a.p50 * 1e6), P99: int64(a.p50 * 2e6)})
+	}
 	warm := results.Second{At: -1, Done: int64(p.Rate), P50: int64(a.p50 * 1.15e6), P99: int64(a.p50 * 3.4e6), Slip99: 70_000}
 	trial.Seconds = append([]results.Second{warm}, trial.Seconds...)
 	trial.Times = map[string]results.Histogram{}

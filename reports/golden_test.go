@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -25,7 +26,11 @@ func golden(t *testing.T, name string, got []byte) {
 	}
 	want, err := os.ReadFile(file)
 	require.NoError(t, err)
-	require.Equal(t, string(want), string(got))
+	a, b := strings.Split(string(want), "\n"), strings.Split(string(got), "\n")
+	for i := range min(len(a), len(b)) {
+		require.Equal(t, a[i], b[i], "%s:%d differs; look at it, and write it anew with -update", file, i+1)
+	}
+	require.Len(t, b, len(a), "%s has another number of lines", file)
 }
 
 func TestGoldenText(t *testing.T) {

@@ -236,19 +236,34 @@ func achieved(t *trial) (float64, bool) {
 	return 100 * float64(t.Counts.Done+t.Counts.Declared) / float64(t.Counts.Planned), true
 }
 
+// achievedCaption says where a target did not keep up, or that every one did.
 func (b *book) achievedCaption() string {
 	var short []string
-	for arm := range b.Plan.Arms {
-		for _, rate := range b.rates {
-			if n := len(b.at(arm, rate, b.refConns).with(results.Saturated)); n > 0 {
-				short = append(short, fmt.Sprintf("%s at %s (%s)", b.name(arm), quantity.Rate(rate), plural(n, "trial")))
+	valid := 0
+	for _, what := range []struct {
+		outcome results.Outcome
+		verb    string
+	}{{results.Failed, "failed"}, {results.Saturated, "was saturated"}} {
+		for arm := range b.Plan.Arms {
+			for _, rate := range b.rates {
+				if n := len(b.at(arm, rate, b.refConns).with(what.outcome)); n > 0 {
+					short = append(short, fmt.Sprintf("%s %s at %s (%s)", b.name(arm), what.verb, quantity.Rate(rate), plural(n, "trial")))
+				}
 			}
 		}
 	}
-	if len(short) == 0 {
-		return "No trial was saturated: what was offered was achieved."
+	for _, t := range b.Trials {
+		if t.Outcome == results.Valid {
+			valid++
+		}
 	}
-	return sentence("Saturated: " + list(short))
+	switch {
+	case len(short) > 0:
+		return sentence(list(short))
+	case valid == 0:
+		return "No valid trial tells what was achieved."
+	}
+	return "No trial was saturated and none failed: what was offered was achieved."
 }
 
 func (b *book) achievedTable() *Table {

@@ -147,3 +147,20 @@ func TestUnmeasuredSaysSo(t *testing.T) {
 	require.Equal(t, "not visible", find(t, scene("external"), "costs", "memory", "before").Main())
 	require.Equal(t, "no direct arm in this run", find(t, scene("external"), "costs", "added_p99", "after").Main())
 }
+
+// Prose may not contradict the data: where nothing can be drawn or said, the sentence says that.
+func TestNothingToDraw(t *testing.T) {
+	for _, name := range []string{"zero", "spoilt"} {
+		page := html(t, name)
+		require.NotContains(t, page, "what was offered was achieved", name)
+		require.NotContains(t, page, "adds most", name)
+	}
+	for _, s := range scene("zero").Sections {
+		for _, p := range s.Parts {
+			if p.Figure != nil {
+				require.False(t, p.Figure.Empty(), p.Figure.ID)
+			}
+		}
+	}
+	require.Contains(t, html(t, "zero"), "No topology has a valid p99 at 1,000/s.")
+}

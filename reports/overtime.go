@@ -90,7 +90,7 @@ func (b *book) secondsFigure() (*figure.Figure, *Table) {
 			t.Rows = append(t.Rows, Row{Ink: 1 + b.ink(arm), Cells: []Cell{text(b.name(arm)), text(quantity.Tick(float64(x.at))),
 				number(quantity.Of(stats.Median(x.done), quantity.PerSecond)), number(quantity.Of(sum(x.errors), quantity.None)),
 				number(quantity.Of(stats.Median(x.p50), quantity.Milliseconds)), secondP99(x),
-				number(quantity.Of(stats.Median(x.slip99), quantity.Milliseconds)), number(quantity.Of(stats.Median(x.cpu), quantity.Milliseconds))}})
+				number(quantity.Of(stats.Median(x.slip99), quantity.Milliseconds)), secondCPU(x)}})
 		}
 		l.Series = append(l.Series, s)
 	}
@@ -105,6 +105,14 @@ func whole(from, to int) []float64 {
 		all = append(all, float64(i))
 	}
 	return all
+}
+
+// secondCPU is absent where the record has none: no second of a working target takes no CPU.
+func secondCPU(x second) Cell {
+	if sum(x.cpu) == 0 {
+		return number(quantity.Absent(notRecorded))
+	}
+	return number(quantity.Of(stats.Median(x.cpu), quantity.Milliseconds))
 }
 
 func secondP99(x second) Cell {
@@ -140,13 +148,19 @@ func (b *book) trendCaption() string {
 	n, flagged := 0, 0
 	for arm := range b.Plan.Arms {
 		for _, t := range b.ref(arm).with(results.Valid) {
+			if len(t.Windows) < results.Windows {
+				continue // without windows the rule was not assessed
+			}
 			n++
 			if slices.ContainsFunc(t.Flags, func(r results.Reason) bool { return r.Rule == results.RuleSteady }) {
 				flagged++
 			}
 		}
 	}
-	if flagged == 0 {
+	switch {
+	case n == 0:
+		return "Whether trials were steady was not assessed: their records have no windows."
+	case flagged == 0:
 		return fmt.Sprintf("Steady: none of the %s at %s has a trend.", plural(n, "valid trial"), quantity.Rate(b.refRate))
 	}
 	return fmt.Sprintf("%s valid trials at %s have a trend over the block: a longer warm-up may be needed.", of(flagged, n), quantity.Rate(b.refRate))

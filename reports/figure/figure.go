@@ -5,6 +5,8 @@
 // than its colour: by dash, by mark, and by a label where it ends. It knows nothing of runs, and it computes no statistics.
 package figure
 
+import "slices"
+
 // Figure is everything that is drawn, and the words around it. Exactly one of Lines and Rows is set.
 type Figure struct {
 	ID      string `json:"id"`
@@ -13,6 +15,14 @@ type Figure struct {
 	About   string `json:"about"`   // what is drawn, for who cannot see it
 	Lines   *Lines `json:"lines,omitempty"`
 	Rows    *Rows  `json:"rows,omitempty"`
+}
+
+// Empty tells whether there is nothing to draw.
+func (f *Figure) Empty() bool {
+	if f.Rows != nil {
+		return len(f.Rows.Bars) == 0 && len(f.Rows.Dots) == 0
+	}
+	return !slices.ContainsFunc(f.Lines.Series, func(s Series) bool { return slices.ContainsFunc(s.Points, f.Lines.visible) })
 }
 
 // Lines is a chart of series over two axes.

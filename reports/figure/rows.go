@@ -98,10 +98,12 @@ func (r *Rows) Plot(c draw.Canvas, p *plot.Plot) {
 }
 
 func (r *Rows) interval(c draw.Canvas, low, high, at vg.Length) {
-	line := stroke(Ink.Light, 1.1, nil)
-	c.StrokeLine2(line, low, at, high, at)
-	c.StrokeLine2(line, low, at-4, low, at+4)
-	c.StrokeLine2(line, high, at-4, high, at+4)
+	// First a halo of paper: the bar beneath may be as light or as dark as the line.
+	for _, line := range []draw.LineStyle{stroke(Paper.Light, 3.2, nil), stroke(Ink.Light, 1.1, nil)} {
+		c.StrokeLine2(line, low, at, high, at)
+		c.StrokeLine2(line, low, at-4, low, at+4)
+		c.StrokeLine2(line, high, at-4, high, at+4)
+	}
 }
 
 func (r *Rows) write(whole, data draw.Canvas, p *plot.Plot, _ int) {
