@@ -43,6 +43,16 @@ func (n *session) answer(fault *exchange.Fault) bool {
 	return n.flush(exchange.Complete) == exchange.Complete
 }
 
+// lastHop answers an OPTIONS request that may go no further (RFC 9110 7.6.2).
+func (n *session) lastHop() bool {
+	n.x.Response.SetStatusCode(200)
+	if n.respond() != exchange.Complete || n.x.Close || !n.rest() {
+		n.linger()
+		return false
+	}
+	return true
+}
+
 // panicked contains a panic: the exchange is finished if it was not, and answered with 500 if nothing of a response is out.
 func (n *session) panicked(p any, finished bool) {
 	fmt.Fprintf(os.Stderr, "panic in an exchange: %v\n%s", p, debug.Stack())

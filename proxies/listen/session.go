@@ -137,6 +137,9 @@ func (n *session) serve() bool {
 			body.Invite()
 		}
 	}
+	if n.head.MaxForwards == 0 {
+		return n.lastHop()
+	}
 	if n.server.via != nil {
 		n.req.Header.AddBytesKV(viaName, n.server.via)
 	}

@@ -89,19 +89,17 @@ func (t *try) run() *exchange.Fault {
 
 // again says whether the request may go to another endpoint.
 func (t *try) again(r result) bool {
-	allowed := t.x.Attempts < t.terms.Retry.Attempts
-	repeatable := t.stream == nil && idempotent(t.x.Request.Header.Method())
 	switch {
+	case r == final, r != unprocessed && t.x.Attempts >= t.terms.Retry.Attempts:
+		return false
 	case t.deadline != 0 && wire.Now() >= t.deadline:
 		return false
 	case r == unprocessed: // safe whatever the method
 		return true
-	case r == lost:
-		return allowed && repeatable
-	case r == answered:
-		return allowed && repeatable && t.x.Tunnel == nil && slices.Contains(t.terms.Retry.On, t.x.Response.StatusCode())
+	case t.stream != nil || !idempotent(t.x.Request.Header.Method()):
+		return false
 	}
-	return false
+	return r == lost || slices.Contains(t.terms.Retry.On, t.x.Response.StatusCode())
 }
 
 // nobody names why no endpoint can be chosen.

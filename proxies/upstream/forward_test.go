@@ -89,3 +89,34 @@ func TestTimeouts(t *testing.T) {
 	require.Contains(t, reason, "timeout")
 	require.EqualValues(t, 1, u.Endpoints()[0].Failed)
 }
+
+func TestRetriesOnStatus(t *testing.T) {
+	busy := say("HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy")
+	a, b := startOrigin(t, busy), startOrigin(t, say(ok))
+	u := start(t, config.Upstream{}, a.address, b.address)
+	terms := &exchange.Route{Retry: exchange.Retry{Attempts: 2, On: []int{503}}}
+	for range 4 {
+		status, body, _ := forward(t, u, "GET", terms)
+		require.Equal(t, 200, status)
+		require.Equal(t, "ok", body)
+	}
+	require.NotZero(t, a.requests.Load())
+
+	u = start(t, config.Upstream{}, a.address)
+	status, body, _ := forward(t, u, "GET", terms)
+	require.Equal(t, 503, status)
+	require.Equal(t, "busy", body, "with nowhere else to go, the answer goes back as it is")
+	before := a.requests.Load()
+	u = start(t, config.Upstream{}, a.address, a.address)
+	forward(t, u, "POST", terms)
+	require.Equal(t, before+1, a.requests.Load())
+}
+
+func TestWeightChangesKeepTheEndpoint(t *testing.T) {
+	o := startOrigin(t, say(ok))
+	u := start(t, config.Upstream{}, o.address)
+	forward(t, u, "GET", nil)
+	u.Update([]config.Endpoint{{Address: o.address, Weight: 5}})
+	require.Equal(t, 5, u.Endpoints()[0].Weight)
+	require.Equal(t, 1, u.Endpoints()[0].Pooled)
+}

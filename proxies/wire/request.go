@@ -2,19 +2,20 @@ package wire
 
 import (
 	"bytes"
+	"strconv"
 
 	"github.com/valyala/fasthttp"
 )
 
 // Request is what a request head says besides its fields.
 type Request struct {
-	HTTP10     bool
-	Close      bool   // the client will send nothing further
-	Expect     bool   // 100-continue; RFC 9110 10.1.1
-	Upgrade    bool   // a well-formed WebSocket opening handshake (RFC 6455 4.1); its Upgrade field was kept
-	Path       []byte // without the query; bytes of the header's request URI
-	Flaws      Flaw   // of the path
-	MaxForward int64  // Max-Forwards of OPTIONS (RFC 9110 7.6.2); -1: none
+	HTTP10      bool
+	Close       bool   // the client will send nothing further
+	Expect      bool   // 100-continue; RFC 9110 10.1.1
+	Upgrade     bool   // a well-formed WebSocket opening handshake (RFC 6455 4.1); its Upgrade field was kept
+	Path        []byte // without the query; bytes of the header's request URI
+	Flaws       Flaw   // of the path
+	MaxForwards int64  // Max-Forwards as received, of OPTIONS only (RFC 9110 7.6.2); -1: none
 }
 
 // HeadReady says whether a whole request head is buffered; an error says that what is buffered can never become one.
@@ -27,7 +28,7 @@ func (c *Conn) ReadRequest(h *fasthttp.RequestHeader, q *Request, limit int) err
 	if err := c.awaitHead(true, limit); err != nil {
 		return err
 	}
-	*q = Request{MaxForward: -1}
+	*q = Request{MaxForwards: -1}
 	method, target, err := requestLine(c.line(0), q)
 	if err != nil {
 		return err
@@ -51,7 +52,7 @@ func (c *Conn) ReadRequest(h *fasthttp.RequestHeader, q *Request, limit int) err
 	case chunked && q.HTTP10:
 		return errCoding10
 	}
-	if err := c.requestFields(h, q, &f, authority); err != nil {
+	if err := c.requestFields(h, q, authority, string(method) == "OPTIONS"); err != nil {
 		return err
 	}
 	q.Close = f.close || q.HTTP10
@@ -95,7 +96,7 @@ func requestLine(line []byte, q *Request) (method, target []byte, err error) {
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
 // requestFields applies the rules that hold for single fields of a request, and settles the host.
-func (c *Conn) requestFields(h *fasthttp.RequestHeader, q *Request, f *framing, authority []byte) error {
+func (c *Conn) requestFields(h *fasthttp.RequestHeader, q *Request, authority []byte, options bool) error {
 	var host []byte
 	hosts, types := 0, 0
 	for i := range c.fields {
@@ -113,8 +114,9 @@ func (c *Conn) requestFields(h *fasthttp.RequestHeader, q *Request, f *framing, 
 			}
 			q.Expect = !q.HTTP10
 		case "Max-Forwards":
-			if n, ok := digits(l.value); ok {
-				q.MaxForward = n
+			if n, ok := digits(l.value); ok && options {
+				q.MaxForwards = n
+				l.value = strconv.AppendInt(nil, n-1, 10)
 			}
 		}
 	}
