@@ -41,8 +41,8 @@ func (a *Arm) Direct() bool {
 	return a.Topology.Gateway == nil && a.Topology.Mesh == nil && a.Topology.External == nil
 }
 
-// Inbound says whether calls to a service pass a sidecar of the service's own.
-func (a *Arm) Inbound(service string) bool {
+// Inbound says whether calls to a service pass a sidecar of the service's own. Every service is called, so it holds for all or none.
+func (a *Arm) Inbound(_ string) bool {
 	m := a.Topology.Mesh
 	return m != nil && (m.Sidecars == SidecarsServer || m.Sidecars == SidecarsBoth)
 }
@@ -59,11 +59,11 @@ func (a *Arm) Encrypts() bool {
 	return m != nil && m.Sidecars == SidecarsBoth && m.MTLS != MTLSOff
 }
 
-// EntryEncrypts says whether a gateway's calls to the entry service are mutual TLS: it holds an SVID of its own and the entry service
-// has an inbound sidecar that takes it.
+// EntryEncrypts says whether a gateway's calls to the entry service are mutual TLS: the reference gateway holds an SVID of its own
+// and the entry service has an inbound sidecar that takes it.
 func (a *Arm) EntryEncrypts() bool {
-	m := a.Topology.Mesh
-	return a.Topology.Gateway != nil && m != nil && m.MTLS != MTLSOff && a.Inbound(a.Experiment.Application.Entry)
+	m, g := a.Topology.Mesh, a.Topology.Gateway
+	return g != nil && g.Use == Reference && m != nil && m.MTLS != MTLSOff && a.Inbound(a.Experiment.Application.Entry)
 }
 
 // NeedsControl says whether the arm has a control plane: it issues the SVIDs, so only mutual TLS needs it.

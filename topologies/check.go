@@ -161,7 +161,7 @@ func (c *checker) gateway(path string, g *Gateway) {
 	if s := g.Stages.KeyAuth; s != nil {
 		c.oneOf(path+".stages.key_auth.mode", "mode", s.Mode, modes)
 		if s.Mode == ModeOn {
-			c.keysSent(path + ".stages.key_auth")
+			c.keysSent()
 		}
 	}
 	s := g.Stages.RateLimit
@@ -185,26 +185,13 @@ func (c *checker) gateway(path string, g *Gateway) {
 	}
 }
 
-// DemoKey is the API key that a deployment with key authentication knows; the driver's requests carry it.
-const DemoKey = "demo"
-
-// keysSent holds key authentication against the declared requests: one without the key would only ever see 401.
-func (c *checker) keysSent(path string) {
-	for _, r := range c.e.Load.Requests {
-		if headerValue(r, "X-Api-Key") != DemoKey {
-			c.report(path, "key_auth answers 401 to a request without the key: give %s %s in load.requests headers: {X-Api-Key: %s}", r.Method, r.Path, DemoKey)
-			return
+// keysSent holds key authentication against the declared requests: one with another key would only ever see 401.
+func (c *checker) keysSent() {
+	for i, r := range c.e.Load.Requests {
+		if key := headerValue(r, "X-Api-Key"); key != DemoKey {
+			c.report(strict.Index("$.load.requests", i)+".headers.X-Api-Key", "key %q: with key_auth on, a deployment knows the key %s only and answers 401 to others", key, DemoKey)
 		}
 	}
-}
-
-func headerValue(r Request, name string) string {
-	for key, value := range r.Headers.All() {
-		if strings.EqualFold(key, name) {
-			return value
-		}
-	}
-	return ""
 }
 
 func (c *checker) mesh(name, path string, m *Mesh) {
@@ -213,6 +200,9 @@ func (c *checker) mesh(name, path string, m *Mesh) {
 	c.oneOf(path+".mtls", "mtls", m.MTLS, mtls)
 	c.oneOf(path+".balance", "balance", m.Balance, balances)
 	c.oneOf(path+".breaker", "breaker", m.Breaker, breakers)
+	if g := c.e.Topologies.At(name).Gateway; g != nil && g.Use != Reference && m.Sidecars != SidecarsClient && m.MTLS == MTLSStrict {
+		c.report(path+".mtls", "mtls: strict would refuse a gateway by %s: only the reference gateway holds an SVID; write mtls: permissive or off", g.Use)
+	}
 	switch {
 	case m.Sidecars == SidecarsClient && m.MTLS != MTLSOff:
 		c.report(path+".mtls", "mtls: %s needs a sidecar at both ends of a call, here are only the callers': write mtls: off or sidecars: both", m.MTLS)

@@ -1,6 +1,7 @@
 package topologies
 
 import (
+	"strings"
 	"time"
 
 	"crossroads/proxies/config/units"
@@ -72,6 +73,32 @@ func (l *Driving) settle() {
 		r.SetDefaults()
 		l.Requests = []Request{r}
 	}
+}
+
+// DemoKey is the API key that a deployment with key authentication knows.
+const DemoKey = "demo"
+
+// settleKeys gives every request the key where a gateway asks for one. It does so for all arms alike: they get the same requests.
+func (e *Experiment) settleKeys() {
+	for _, t := range e.Topologies.All() {
+		if t.Gateway == nil || t.Gateway.Stages.KeyAuth == nil {
+			continue
+		}
+		for i := range e.Load.Requests {
+			if r := &e.Load.Requests[i]; headerValue(*r, "X-Api-Key") == "" {
+				r.Headers.Set("X-Api-Key", DemoKey)
+			}
+		}
+	}
+}
+
+func headerValue(r Request, name string) string {
+	for key, value := range r.Headers.All() {
+		if strings.EqualFold(key, name) {
+			return value
+		}
+	}
+	return ""
 }
 
 // SetDefaults implements strict.Defaulter.

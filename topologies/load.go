@@ -78,6 +78,7 @@ func (e *Experiment) settle() {
 		}
 		e.Topologies.Set(name, t)
 	}
+	e.settleKeys()
 }
 
 // settle makes off the same as absent, so that nobody has to ask twice.

@@ -40,7 +40,10 @@ func TestSchemaAcceptsWhatParses(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, s.Validate(value(t, resolved)), "resolved "+name)
 	}
+	everything, err := os.ReadFile("testdata/everything.yaml")
+	require.NoError(t, err)
 	for _, text := range []string{
+		string(everything),
 		application + "  x: {mesh: {sidecars: client, mtls: off}}\n",
 		strings.Replace(application, "[100]", "1k..16k*2, connections: [1, 2], arrivals: {ramp: {from: 10%}}", 1) + "  x: {external: {url: 'http://h:1'}}\n",
 	} {

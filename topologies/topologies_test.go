@@ -73,16 +73,46 @@ func offered(e *topologies.Experiment) time.Duration {
 func TestResolvedParsesToTheSame(t *testing.T) {
 	for _, name := range topologies.ReadyNames() {
 		e := load(t, name)
-		data, err := topologies.Marshal(e)
-		require.NoError(t, err)
+		data := marshal(t, e)
 		again, err := topologies.Parse("resolved.yaml", data)
 		require.NoError(t, err, string(data))
 		require.Equal(t, e, again)
-		twice, err := topologies.Marshal(again)
-		require.NoError(t, err)
-		require.Equal(t, string(data), string(twice))
+		require.Equal(t, string(data), string(marshal(t, again)))
 		golden(t, filepath.Join("testdata", "resolved", name+".yaml"), string(data))
 	}
+}
+
+// TestEverything reads a file with every kind of key, as the documentation shows it.
+func TestEverything(t *testing.T) {
+	data, err := os.ReadFile("testdata/everything.yaml")
+	require.NoError(t, err)
+	e := parse(t, string(data))
+	require.Equal(t, []string{"direct", "gateway", "mesh", "gateway+mesh", "mesh-plain", "nginx"}, e.Topologies.Keys())
+	require.Equal(t, "off", e.Topologies.At("mesh-plain").Mesh.MTLS)
+	require.Equal(t, "both", e.Topologies.At("mesh-plain").Mesh.Sidecars)
+	require.Equal(t, "demo", e.Load.Requests[1].Headers.At("X-Api-Key"), "what a gateway asks for every request brings, in every arm")
+	require.Equal(t, []topologies.Call{{Call: "stock"}, {Call: "price", Probability: share(0.5), Request: topologies.Payload{Size: 256}}},
+		e.Application.Services.At("frontend").Script[1].Calls)
+	require.Empty(t, e.Warnings())
+	golden(t, "testdata/resolved/everything.yaml", string(marshal(t, e)))
+}
+
+func share(s units.Share) *units.Share { return &s }
+
+func marshal(t *testing.T, e *topologies.Experiment) []byte {
+	t.Helper()
+	data, err := topologies.Marshal(e)
+	require.NoError(t, err)
+	return data
+}
+
+func TestWarnings(t *testing.T) {
+	e := parse(t, strings.Replace(application, "[100]", "[100], rounds: 5, pacing: economical", 1)+"  x: {gateway: {}}\n")
+	w := e.Warnings()
+	require.Len(t, w, 3)
+	require.Contains(t, w[0], "5 rounds")
+	require.Contains(t, w[1], "without a proxy")
+	require.Contains(t, w[2], "economical")
 }
 
 func TestStorefrontArms(t *testing.T) {
@@ -149,6 +179,7 @@ func TestHopsFollowFromTheTopology(t *testing.T) {
 		{"{gateway: {}, mesh: {mtls: off}}", 2, 2, 0, 11, false},
 		{"{gateway: {}, mesh: {sidecars: client}}", 1, 1, 0, 9, false},
 		{"{gateway: {}, mesh: {sidecars: server, mtls: permissive}}", 2, 1, 1, 12, true},
+		{"{gateway: {use: nginx}, mesh: {mtls: permissive}}", 2, 2, 4, 12, true},
 		{"{external: {url: http://127.0.0.1:8080}}", 0, 0, 0, 0, false},
 	} {
 		a := parse(t, application+"  x: "+c.topology+"\n").Arms()[0]

@@ -44,7 +44,6 @@ var (
 	arrivals  = []string{ArrivalsConstant, ArrivalsPoisson, ArrivalsRamp, ArrivalsRecorded}
 	drivers   = []string{DriverNative, DriverVegeta}
 	pacings   = []string{PacingPrecise, PacingEconomical}
-	metrics   = []string{MetricP, MetricErrors, MetricAchieved}
 	methods   = []string{"GET", "POST", "PUT", "PATCH", "DELETE"}
 	operators = []string{"<=", ">=", "<", ">"} // the longer first: they are matched in this order
 )

@@ -64,13 +64,12 @@ func threadCPU() (time.Duration, error) {
 	return time.Duration(t.Nano()), nil
 }
 
-// burn runs the loop. Each iteration needs the one before, so that no processor can run them side by side.
-//
-//go:noinline
-func burn(iterations uint64) uint64 {
+// burn runs the loop. Each iteration needs the one before, so that no processor can run them side by side; the result is kept alive, so
+// that no compiler can leave them out.
+func burn(iterations uint64) {
 	x := iterations
 	for range iterations {
 		x = mix(x)
 	}
-	return x
+	runtime.KeepAlive(x)
 }

@@ -124,6 +124,7 @@ func TestDecodesAFile(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 1, h.Version)
 	require.Equal(t, `a: "b"`, h.Name)
+	require.Empty(t, h.secret, "no key reaches an unexported field")
 	require.Equal(t, int8(4), h.Small, "what the file does not name stays")
 	require.Equal(t, units.Duration(5e9), h.Door.Closes, "an inner default beside a written key")
 	require.Equal(t, []string{"kitchen", "hall", "b.c"}, h.Rooms.Keys())
