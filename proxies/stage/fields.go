@@ -1,9 +1,15 @@
 package stage
 
-import "github.com/valyala/fasthttp"
+import (
+	"bytes"
+	"sync"
 
-// This file holds what stages need of fasthttp's header and it does not offer: to look at every field without taking the Cookie
-// field apart, and to remove fields by a rule.
+	"github.com/valyala/fasthttp"
+)
+
+// This file holds what stages need of fasthttp's header and it does not offer: to look at every field without taking Cookie apart,
+// and to remove fields without changing the order of others that share a name (RFC 9110 5.3), which Del does: it moves the last
+// field to where the removed one stood.
 
 var fieldCookie = []byte("Cookie")
 
@@ -17,15 +23,15 @@ func keepCookies(h *fasthttp.RequestHeader) {
 	for _, line := range h.PeekAll("Cookie") {
 		raw = append(raw, append([]byte(nil), line...))
 	}
-	setCookies(h, raw)
-}
-
-// setCookies replaces the Cookie fields by lines that are sent as they are.
-func setCookies(h *fasthttp.RequestHeader, lines [][]byte) {
 	for range h.Cookies() { // from here on fasthttp holds them as parsed
 		break
 	}
 	h.DelBytes(fieldCookie)
+	addCookies(h, raw)
+}
+
+// addCookies adds Cookie fields that are sent as they are.
+func addCookies(h *fasthttp.RequestHeader, lines [][]byte) {
 	h.DisableSpecialHeader()
 	for _, line := range lines {
 		h.AddBytesKV(fieldCookie, line)
@@ -33,33 +39,90 @@ func setCookies(h *fasthttp.RequestHeader, lines [][]byte) {
 	h.EnableSpecialHeader()
 }
 
-// dropFields removes every field whose name is unwanted.
+// dropFields removes every field whose name is unwanted; the others keep their order.
 func dropFields(h *fasthttp.RequestHeader, unwanted func(name []byte) bool) {
 	keepCookies(h)
-	var buffer [128]byte
-	for {
-		doomed := buffer[:0]
-		for name := range h.All() {
-			if unwanted(name) {
-				doomed = append(doomed, name...)
-				break
-			}
-		}
-		if len(doomed) == 0 {
+	for name := range h.All() {
+		if unwanted(name) {
+			rewrite(h, unwanted)
 			return
 		}
-		h.DisableNormalizing() // the name as it stands, not as fasthttp would spell it
-		h.DelBytes(doomed)
-		h.EnableNormalizing()
 	}
 }
 
-func del(h *fasthttp.RequestHeader, name []byte) { h.DelBytes(name) }
+// del removes every field of a name; the others keep the order that matters.
+func del(h *fasthttp.RequestHeader, name []byte) {
+	if h.PeekBytes(name) == nil {
+		return
+	}
+	keepCookies(h)
+	var last []byte
+	matches, lasts := 0, 0
+	for field := range h.All() {
+		last = field
+		if bytes.Equal(field, name) {
+			matches++
+		}
+	}
+	for field := range h.All() {
+		if bytes.Equal(field, last) {
+			lasts++
+		}
+	}
+	if matches == 1 && (lasts == 1 || bytes.Equal(last, name)) {
+		h.DelBytes(name) // what it moves has no namesake to be moved past
+		return
+	}
+	rewrite(h, func(field []byte) bool { return bytes.Equal(field, name) })
+}
+
+// copied holds fields while a header is written anew.
+type copied struct {
+	bytes []byte
+	ends  []int // of name, value, name, value, ... in bytes
+}
+
+var copies = sync.Pool{New: func() any { return &copied{} }}
+
+// rewrite takes all fields out that fasthttp keeps in its list, and puts those back that are wanted.
+func rewrite(h *fasthttp.RequestHeader, unwanted func(name []byte) bool) {
+	c := copies.Get().(*copied)
+	defer copies.Put(c)
+	c.bytes, c.ends = c.bytes[:0], c.ends[:0]
+	for name, value := range h.All() {
+		switch string(name) {
+		case "Host", "Content-Length", "Content-Type", "User-Agent", "Trailer", "Connection": // kept apart from the list
+			continue
+		}
+		c.bytes = append(c.bytes, name...)
+		c.ends = append(c.ends, len(c.bytes))
+		c.bytes = append(c.bytes, value...)
+		c.ends = append(c.ends, len(c.bytes))
+	}
+	h.DisableNormalizing() // names as they stand, not as fasthttp would spell them
+	h.DisableSpecialHeader()
+	c.each(func(name, _ []byte) { h.DelBytes(name) })
+	c.each(func(name, value []byte) {
+		if !unwanted(name) {
+			h.AddBytesKV(name, value)
+		}
+	})
+	h.EnableSpecialHeader()
+	h.EnableNormalizing()
+}
+
+func (c *copied) each(visit func(name, value []byte)) {
+	start := 0
+	for i := 0; i < len(c.ends); i += 2 {
+		visit(c.bytes[start:c.ends[i]], c.bytes[c.ends[i]:c.ends[i+1]])
+		start = c.ends[i+1]
+	}
+}
 
 // joinFields appends the values of all fields of a name as one list (RFC 9110 5.3).
 func joinFields(dst []byte, h *fasthttp.RequestHeader, name []byte) []byte {
 	for field, value := range h.All() {
-		if string(field) == string(name) {
+		if bytes.Equal(field, name) {
 			if len(dst) > 0 {
 				dst = append(dst, ", "...)
 			}

@@ -69,7 +69,9 @@ func (s *Forwarding) origin(x *exchange.Exchange, h *fasthttp.RequestHeader) {
 		if x.Peer.TLS {
 			proto = protoHTTPS
 		}
-		del(h, fieldProto)
+		if s.hops > 0 {
+			del(h, fieldProto) // however often it came
+		}
 		h.SetCanonical(fieldProto, proto)
 	}
 	if s.hops == 0 || len(h.PeekBytes(fieldHost)) == 0 {

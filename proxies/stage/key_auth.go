@@ -239,7 +239,8 @@ func (p *place) removeCookie(h *fasthttp.RequestHeader) {
 			lines = append(lines, line)
 		}
 	}
-	setCookies(h, lines)
+	rewrite(h, func(field []byte) bool { return bytes.Equal(field, fieldCookie) })
+	addCookies(h, lines)
 }
 
 // eachParam walks name=value pairs; empty ones are passed over, blanks around them are not theirs in a cookie.

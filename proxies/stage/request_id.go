@@ -33,7 +33,9 @@ func (s *RequestID) Inward(x *exchange.Exchange) exchange.Step {
 		hex.Encode(text[:], raw[:])
 		x.SetID(text[:])
 	}
-	del(h, fieldRequestID) // however often it came
+	if len(h.PeekAll("X-Request-Id")) > 1 {
+		del(h, fieldRequestID)
+	}
 	h.SetCanonical(fieldRequestID, []byte(x.ID))
 	return exchange.Continue
 }

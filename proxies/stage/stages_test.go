@@ -352,3 +352,18 @@ func BenchmarkKeyAuthAndRateLimit(b *testing.B) {
 		}
 	})
 }
+
+// Fields of one name keep their order whatever is removed around them (RFC 9110 5.3).
+func TestRemovingFieldsKeepsTheOrderOfOthers(t *testing.T) {
+	fields := []string{"X-Api-Key: demo", "X-Forwarded-For: 1", "Accept: a", "Via: 1.1 one", "X-Request-Id: 1", "Cookie: a=1", "Accept: b",
+		"X-Request-Id: 2", "Via: 1.1 two", "Accept: c", "Via: 1.1 three"}
+	x := through(request{Fields: fields}, stage.NewForwarding(0), stage.NewMeshPeer(), stage.NewRequestID(true), stage.NewTrace(), keyAuth(config.On)(t))
+	require.Nil(t, x.Fault)
+	require.Equal(t, []string{"a", "b", "c"}, field(x, "Accept"))
+	require.Equal(t, []string{"1.1 one", "1.1 two", "1.1 three"}, field(x, "Via"))
+	require.Len(t, field(x, "X-Request-Id"), 1)
+	require.Equal(t, []string{"a=1"}, field(x, "Cookie"))
+
+	trusted := through(request{Fields: []string{"X-Forwarded-For: 1.1.1.1", "Via: 1.1 one", "Via: 1.1 two"}}, stage.NewForwarding(1))
+	require.Equal(t, []string{"1.1 one", "1.1 two"}, field(trusted, "Via"))
+}

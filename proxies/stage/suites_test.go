@@ -36,7 +36,8 @@ func always(st exchange.Stage) func(testing.TB) exchange.Stage {
 }
 
 func TestForwardingSuite(t *testing.T) {
-	stagetest.Run(t, stagetest.Suite{New: always(stage.NewForwarding(0)), Pass: plain()[2:], Free: true})
+	stagetest.Run(t, stagetest.Suite{New: always(stage.NewForwarding(0)), Pass: plain()})
+	stagetest.Run(t, stagetest.Suite{New: always(stage.NewForwarding(0)), Pass: []request{{}, {Fields: []string{"Accept: */*"}}}, Free: true})
 	stagetest.Run(t, stagetest.Suite{New: always(stage.NewForwarding(1)), Pass: plain()})
 }
 

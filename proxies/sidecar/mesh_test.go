@@ -1,0 +1,297 @@
+package sidecar
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/big"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"crossroads/proxies/config"
+)
+
+// authority signs SVIDs into files, as an operator without a control plane would.
+type authority struct {
+	t      *testing.T
+	domain string
+	cert   *x509.Certificate
+	key    *ecdsa.PrivateKey
+}
+
+func newAuthority(t *testing.T, domain string) *authority {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	u := &url.URL{Scheme: "spiffe", Host: domain}
+	c := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: domain}, URIs: []*url.URL{u},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign}
+	raw, err := x509.CreateCertificate(rand.Reader, c, c, &key.PublicKey, key)
+	require.NoError(t, err)
+	c, err = x509.ParseCertificate(raw)
+	require.NoError(t, err)
+	return &authority{t, domain, c, key}
+}
+
+func (a *authority) id(service string) string {
+	return "spiffe://" + a.domain + "/ns/default/sa/" + service
+}
+
+// identity writes an SVID for a service and returns the part of a configuration that uses it.
+func (a *authority) identity(service string) string {
+	a.t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(a.t, err)
+	u, err := url.Parse(a.id(service))
+	require.NoError(a.t, err)
+	c := &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()), URIs: []*url.URL{u},
+		NotBefore: time.Now().Add(-time.Minute), NotAfter: time.Now().Add(time.Hour), BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}}
+	raw, err := x509.CreateCertificate(rand.Reader, c, a.cert, &key.PublicKey, a.key)
+	require.NoError(a.t, err)
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	require.NoError(a.t, err)
+	dir := a.t.TempDir()
+	write := func(name, kind string, der []byte) string {
+		file := filepath.Join(dir, name)
+		require.NoError(a.t, os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600))
+		return file
+	}
+	return fmt.Sprintf("identity: {trust_domain: %s, id: %s, files: {certificate: %s, key: %s, bundle: %s}}\n", a.domain, a.id(service),
+		write("cert.pem", "CERTIFICATE", raw), write("key.pem", "PRIVATE KEY", der), write("bundle.pem", "CERTIFICATE", a.cert.Raw))
+}
+
+// running is a sidecar that serves.
+type running struct {
+	*Sidecar
+	t     *testing.T
+	stop  context.CancelFunc
+	ended chan error
+}
+
+func start(t *testing.T, service, text string) *running {
+	t.Helper()
+	c, err := config.ParseSidecar("sidecar.yaml", []byte("version: 1\nservice: "+service+"\nadmin: {address: \"127.0.0.1:0\"}\n"+text))
+	require.NoError(t, err)
+	ctx, stop := context.WithCancel(context.Background())
+	s, err := New(ctx, c, Options{Version: "test", Stdout: io.Discard, Stderr: io.Discard, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		stop()
+	}
+	require.NoError(t, err)
+	r := &running{Sidecar: s, t: t, stop: stop, ended: make(chan error, 1)}
+	go func() { r.ended <- s.Run(ctx, context.Background()) }()
+	t.Cleanup(func() { r.stop(); <-r.ended })
+	return r
+}
+
+func (r *running) inboundAt() string { return r.Address("inbound").String() }
+
+// answer is a response, read whole; seen is what the application was asked.
+type answer struct {
+	*http.Response
+	body string
+	seen http.Header
+}
+
+func get(t *testing.T, address, host string, fields ...string) (answer, error) {
+	t.Helper()
+	req, err := http.NewRequest("GET", "http://"+address+"/path", nil)
+	require.NoError(t, err)
+	req.Host = host
+	for _, f := range fields {
+		name, value, _ := strings.Cut(f, ": ")
+		req.Header.Add(name, value)
+	}
+	c := &http.Transport{}
+	defer c.CloseIdleConnections()
+	resp, err := c.RoundTrip(req)
+	if err != nil {
+		return answer{}, err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	a := answer{Response: resp, body: string(text)}
+	_ = json.Unmarshal(text, &a.seen) // not every answer is the application's
+	return a, err
+}
+
+// call is what the application beside r does to reach another service.
+func (r *running) call(service string, fields ...string) answer {
+	r.t.Helper()
+	a, err := get(r.t, r.Address("outbound").String(), service, fields...)
+	require.NoError(r.t, err)
+	return a
+}
+
+func (r *running) metrics() string {
+	r.t.Helper()
+	a, err := get(r.t, r.AdminAddress(), "")
+	require.NoError(r.t, err)
+	resp, err := http.Get("http://" + r.AdminAddress() + "/metrics")
+	require.NoError(r.t, err)
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	require.NoError(r.t, err)
+	require.Equal(r.t, 404, a.StatusCode, "the admin listener is no proxy")
+	return string(text)
+}
+
+// app answers with the fields it was asked with.
+func app(t *testing.T) string {
+	t.Helper()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Mesh-Error", "forged")
+		if r.Header.Get("X-Fail") != "" {
+			w.WriteHeader(500)
+		}
+		json.NewEncoder(w).Encode(r.Header)
+	}))
+	t.Cleanup(s.Close)
+	return s.Listener.Addr().String()
+}
+
+func inbound(to string, more ...string) string {
+	return fmt.Sprintf("inbound: {listen: \"127.0.0.1:0\", app: %q%s}\n", to, strings.Join(more, ""))
+}
+
+func outbound(service, address, identity string) string {
+	return fmt.Sprintf("outbound: {listen: \"127.0.0.1:0\", upstreams: {%s: {endpoints: [{address: %q, identity: %q}]}}}\n",
+		service, address, identity)
+}
+
+func TestTwoSidecarsOneCall(t *testing.T) {
+	ca := newAuthority(t, "example.org")
+	stock := start(t, "stock", ca.identity("stock")+inbound(app(t)))
+	orders := start(t, "orders", ca.identity("orders")+outbound("stock", stock.inboundAt(), ca.id("stock")))
+	for range 3 {
+		a := orders.call("STOCK:80", "X-Mesh-Peer: "+ca.id("admin"), "X-Forwarded-For: 203.0.113.9", "X-Request-Id: r1")
+		require.Equal(t, 200, a.StatusCode, a.body)
+		require.Equal(t, ca.id("orders"), a.seen.Get("X-Mesh-Peer"), "the certificate, not the claim")
+		require.Equal(t, []string{"1.1 orders-outbound", "1.1 stock-inbound"}, a.seen["Via"])
+		require.Equal(t, "203.0.113.9", a.seen.Get("X-Forwarded-For"), "what the edge found out goes on")
+		require.Equal(t, "r1", a.seen.Get("X-Request-Id"))
+		require.Empty(t, a.Header.Get("X-Mesh-Error"), "the application cannot speak for the mesh")
+	}
+	failed := orders.call("stock", "X-Fail: 1")
+	require.Equal(t, 500, failed.StatusCode)
+	require.Empty(t, failed.Header.Get("X-Mesh-Error"))
+
+	edge := func(direction, source, code, class string) string {
+		return fmt.Sprintf(`sidecar_requests_total{classification=%q,code=%q,destination="stock",direction=%q,source=%q}`, class, code, direction, source)
+	}
+	for _, side := range []struct {
+		r    *running
+		name string
+	}{{orders, "outbound"}, {stock, "inbound"}} {
+		shown := side.r.metrics()
+		require.Contains(t, shown, edge(side.name, ca.id("orders"), "200", "success")+" 3")
+		require.Contains(t, shown, edge(side.name, ca.id("orders"), "500", "failure")+" 1")
+		require.Contains(t, shown, "sidecar_svid_expiry_seconds")
+	}
+}
+
+func TestStrictRefusesPlaintextAndStrangers(t *testing.T) {
+	ca, foreign := newAuthority(t, "example.org"), newAuthority(t, "example.org")
+	asked := 0
+	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked++ }))
+	t.Cleanup(s.Close)
+	stock := start(t, "stock", ca.identity("stock")+inbound(s.Listener.Addr().String()))
+
+	_, err := get(t, stock.inboundAt(), "stock")
+	require.Error(t, err, "plaintext")
+
+	anonymous := &http.Client{Transport: insecureTLS()}
+	_, err = anonymous.Get("https://" + stock.inboundAt())
+	require.Error(t, err, "TLS without a certificate")
+
+	stranger := start(t, "orders", foreign.identity("orders")+outbound("stock", stock.inboundAt(), ca.id("stock")))
+	a := stranger.call("stock")
+	require.Equal(t, 502, a.StatusCode)
+	require.NotEmpty(t, a.Header.Get("X-Mesh-Error"))
+	require.Zero(t, asked, "the application was never asked")
+}
+
+func TestWrongIdentityIsRefused(t *testing.T) {
+	ca := newAuthority(t, "example.org")
+	asked := 0
+	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked++ }))
+	t.Cleanup(s.Close)
+	impostor := start(t, "impostor", ca.identity("impostor")+inbound(s.Listener.Addr().String()))
+	orders := start(t, "orders", ca.identity("orders")+outbound("stock", impostor.inboundAt(), ca.id("stock")))
+	a := orders.call("stock")
+	require.Equal(t, 502, a.StatusCode)
+	require.Equal(t, "upstream_identity", a.Header.Get("X-Mesh-Error"))
+	require.Contains(t, orders.metrics(), `classification="mesh_error",code="502",destination="stock"`)
+	require.Zero(t, asked)
+}
+
+func TestPermissiveTakesBoth(t *testing.T) {
+	ca := newAuthority(t, "example.org")
+	stock := start(t, "stock", "mtls: permissive\n"+ca.identity("stock")+inbound(app(t)))
+	orders := start(t, "orders", ca.identity("orders")+outbound("stock", stock.inboundAt(), ca.id("stock")))
+	a := orders.call("stock")
+	require.Equal(t, 200, a.StatusCode, a.body)
+	require.Equal(t, ca.id("orders"), a.seen.Get("X-Mesh-Peer"))
+	plain, err := get(t, stock.inboundAt(), "stock", "X-Mesh-Peer: "+ca.id("admin"))
+	require.NoError(t, err)
+	require.Equal(t, 200, plain.StatusCode)
+	require.Empty(t, plain.seen.Get("X-Mesh-Peer"), "nobody proved anything")
+}
+
+func TestPermissiveCallsInPlaintextWhoeverHasNoIdentity(t *testing.T) {
+	ca := newAuthority(t, "example.org")
+	orders := start(t, "orders", "mtls: permissive\n"+ca.identity("orders")+
+		fmt.Sprintf("outbound: {listen: \"127.0.0.1:0\", upstreams: {legacy: {endpoints: [{address: %q}]}}}\n", app(t)))
+	require.Equal(t, 200, orders.call("legacy").StatusCode)
+}
+
+func TestIngressIsAnEdge(t *testing.T) {
+	ca := newAuthority(t, "example.org")
+	front := start(t, "front", ca.identity("front")+inbound(app(t), `, ingress: "127.0.0.1:0"`))
+	a, err := get(t, front.Address("ingress").String(), "front", "X-Forwarded-For: 6.6.6.6", "X-Request-Id: mine", "X-Mesh-Peer: x")
+	require.NoError(t, err)
+	require.Equal(t, 200, a.StatusCode)
+	require.Equal(t, "127.0.0.1", a.seen.Get("X-Forwarded-For"))
+	require.NotEqual(t, "mine", a.seen.Get("X-Request-Id"))
+	require.Empty(t, a.seen.Get("X-Mesh-Peer"))
+	require.Equal(t, []string{"1.1 front-ingress"}, a.seen["Via"])
+}
+
+func TestMeshErrorsAreNamed(t *testing.T) {
+	dead := httptest.NewServer(http.NotFoundHandler())
+	address := dead.Listener.Addr().String()
+	dead.Close()
+	s := start(t, "orders", "mtls: off\n"+inbound(address)+
+		fmt.Sprintf("outbound: {listen: \"127.0.0.1:0\", upstreams: {stock: {endpoints: [{address: %q}], breaker: {consecutive_failures: 1, open: 1m}}}}\n", address))
+	a := s.call("nobody")
+	require.Equal(t, 404, a.StatusCode)
+	require.Equal(t, "no_route", a.Header.Get("X-Mesh-Error"))
+	a = s.call("stock")
+	require.Equal(t, 502, a.StatusCode)
+	require.Equal(t, "upstream_connect", a.Header.Get("X-Mesh-Error"))
+	a = s.call("stock")
+	require.Equal(t, 503, a.StatusCode)
+	require.Equal(t, "breaker_open", a.Header.Get("X-Mesh-Error"))
+	a, err := get(t, s.inboundAt(), "orders")
+	require.NoError(t, err)
+	require.Equal(t, 502, a.StatusCode)
+	require.Equal(t, "upstream_connect", a.Header.Get("X-Mesh-Error"))
+}
