@@ -41,16 +41,14 @@ func (k *Control) stream(w http.ResponseWriter, r *http.Request) {
 	defer silence.Stop()
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	newest, changed := k.catalog.current()
-	for line := newest.line; send(line); {
+	for line, last := newest.line, false; send(line) && !last; {
 		silence.Reset(k.options.Heartbeat)
 		select {
 		case <-changed:
-			// A change of the roots may have taken this peer's away.
-			if k.source.Verify(*r.TLS, x509.ExtKeyUsageClientAuth) != nil {
-				return
-			}
 			newest, changed = k.catalog.current()
 			line = newest.line
+			// A change of the roots may have taken this peer's away. It is told so, or it could not know that it needs another SVID.
+			last = k.source.Verify(*r.TLS, x509.ExtKeyUsageClientAuth) != nil
 			k.metrics.snapshotsSent.Inc()
 		case <-silence.C:
 			line = heartbeat

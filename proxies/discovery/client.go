@@ -118,6 +118,11 @@ func (c *Client) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			break
 		}
+		if r := identity.ReasonOf(err); r == identity.RefusedByPeer || r == identity.Untrusted {
+			// The roots may have been replaced while we were away. Another SVID is signed by what is accepted now, and the roots come
+			// with it.
+			c.source.Renew()
+		}
 		if heard {
 			failures = 0
 		}

@@ -193,10 +193,15 @@ func (s *Source) SetBundle(b *Bundle) {
 	}
 	s.replace(m.certificate, b)
 	if _, err := b.Verify(chainOf(m.certificate), x509.ExtKeyUsageServerAuth, s.options.Now()); err != nil {
-		select {
-		case s.renewNow <- struct{}{}:
-		default:
-		}
+		s.Renew()
+	}
+}
+
+// Renew asks for another SVID without waiting for its time, because somebody refused the one in force. It returns at once.
+func (s *Source) Renew() {
+	select {
+	case s.renewNow <- struct{}{}:
+	default: // asked for already
 	}
 }
 
