@@ -10,8 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/HdrHistogram/hdrhistogram-go"
-
 	"crossroads/results"
 )
 
@@ -56,7 +54,7 @@ func benchmarkDriver(b *testing.B, driver string, pacing Pacing, rate float64) {
 			b.Fatalf("%d of %d answered: %v", r.Counts.Done, r.Counts.Planned, r.Errors)
 		}
 		for name, unit := range map[string]string{results.Slip: "slip", results.Response: "response", results.Service: "service"} {
-			h, err := hdrhistogram.Decode([]byte(r.Times[name].V2))
+			h, err := r.Times[name].Decode()
 			if err != nil {
 				b.Fatal(err)
 			}

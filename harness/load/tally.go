@@ -12,13 +12,6 @@ import (
 	"crossroads/results"
 )
 
-// The range of every histogram of a trial. Values outside are recorded at its ends: none is dropped.
-const (
-	lowest      = int64(100 * time.Nanosecond)
-	highest     = int64(60 * time.Second)
-	significant = 3
-)
-
 // inTime is how long after the end of the block a sample of the block may still be taken up and count as sent.
 const inTime = 10 * time.Millisecond
 
@@ -70,7 +63,7 @@ func NewTallies(n int, s Schedule, b Block) []*Tally {
 			t.errors[e] = new(int64)
 		}
 		for _, h := range []**hdrhistogram.Histogram{&t.response, &t.service, &t.slip, &t.wait} {
-			*h = hdrhistogram.New(lowest, highest, significant)
+			*h = results.NewTimes()
 		}
 		tallies[i] = t
 	}
@@ -126,7 +119,7 @@ func (t *Tally) fail(s Sample) {
 
 // record puts a time into its histogram; what is out of range goes to the range's end, so that no count is lost.
 func record(h *hdrhistogram.Histogram, d time.Duration) {
-	_ = h.RecordValue(min(max(0, int64(d)), highest))
+	_ = h.RecordValue(min(max(0, int64(d)), results.HighestTime))
 }
 
 // overlap is the part of [from, to) that lies in [a, b).
@@ -160,11 +153,10 @@ func merge(tallies []*Tally, s Schedule) (*Result, error) {
 		}
 	}
 	for name, h := range whole.histograms() {
-		v2, err := h.Encode(hdrhistogram.V2CompressedEncodingCookieBase)
-		if err != nil {
-			return nil, fmt.Errorf("encoding the histogram of %s times: %w", name, err)
+		var err error
+		if r.Times[name], err = results.Encode(h); err != nil {
+			return nil, fmt.Errorf("the histogram of %s times: %w", name, err)
 		}
-		r.Times[name] = results.Histogram{Count: h.TotalCount(), V2: string(v2)}
 	}
 	quarter := float64(whole.block.To-whole.block.From) / 4
 	r.Driver.InFlightMid = int64(math.Round(float64(whole.third) / quarter))

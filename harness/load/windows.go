@@ -27,4 +27,3 @@ func windows(s Schedule, points []point, b Block) []results.Window {
 	}
 	return series
 }
-
