@@ -68,8 +68,13 @@ func (r *deployment) bringUp(ctx context.Context) error {
 	if err := sup.send(command{Do: doOwn, Private: r.layout.private}); err != nil {
 		return err
 	}
-	if err := <-r.owned; err != nil {
-		return fmt.Errorf("making the private directory: %w", err)
+	select {
+	case err := <-r.owned:
+		if err != nil {
+			return fmt.Errorf("making the private directory: %w", err)
+		}
+	case <-ctx.Done():
+		return fmt.Errorf("waiting for the supervisor: %w", context.Cause(ctx))
 	}
 	programs, err := r.deployer.render(r.layout)
 	if err != nil {
@@ -123,7 +128,7 @@ func (r *deployment) await(ctx context.Context, p *running) error {
 	if p.refused != nil { // written before begun was closed
 		return p.refused
 	}
-	err := awaitReady(ctx, p.program, p.ended)
+	err := awaitReady(ctx, p.program, r.pidOf(p), p.ended)
 	switch {
 	case err == nil:
 		return nil
@@ -149,6 +154,12 @@ func (r *deployment) settle() error {
 	}
 	r.up = true
 	return nil
+}
+
+func (r *deployment) pidOf(p *running) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return p.pid
 }
 
 func (r *deployment) reasonOf(p *running) string {

@@ -66,7 +66,7 @@ func harness(temp string, stay bool) int {
 }
 
 // fakes are the programs that exist, by the name of their link: fake-KIND or fake-KIND-BEHAVIOUR.
-var fakes = []string{"gateway", "sidecar", "control", "workload", "workload-mute", "workload-dying", "workload-daemon", "workload-evicted"}
+var fakes = []string{"gateway", "sidecar", "control", "workload", "workload-mute", "workload-dying", "workload-daemon", "workload-evicted", "workload-impostor"}
 
 // programs links the test binary under the names of the fakes. Linking twice is fine.
 func programs(dir string) map[string]string {
@@ -116,8 +116,11 @@ func fake(name string, args []string) int {
 	if err := flags.Parse(args); err != nil {
 		return 2
 	}
-	if behaviour == "evicted" {
+	switch behaviour {
+	case "evicted":
 		return evicted(*listen)
+	case "impostor":
+		return impostor(*listen)
 	}
 	return fakeServers(kind, *file, *listen)
 }
@@ -133,6 +136,22 @@ func evicted(listen string) int {
 		}
 	}
 	return fakeServers("workload", "", listen)
+}
+
+// impostor finds, the first time, that a program like itself has taken its port: that one answers in its place.
+func impostor(listen string) int {
+	f, err := os.OpenFile(filepath.Join(filepath.Dir(os.Args[0]), "taken"), os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return fakeServers("workload", "", listen)
+	}
+	_ = f.Close()
+	other := exec.Command(filepath.Join(filepath.Dir(os.Args[0]), "fake-workload"), "run", "--listen", listen)
+	if err := other.Start(); err != nil {
+		return 1
+	}
+	time.Sleep(300 * time.Millisecond)
+	fmt.Printf("error: listen tcp %s: bind: address already in use\n", listen)
+	return 1
 }
 
 // fakeServers listens on every address that a kind of program has and ends on SIGTERM.

@@ -34,17 +34,18 @@ func demoArm() *topologies.Arm {
 }
 
 // behaving is a deployer whose arms say by their name how the workload behaves: see fakes.
-type behaving struct {
-	dir     string
-	timeout time.Duration
-}
+type behaving struct{ dir string }
 
 func (b behaving) Deploy(ctx context.Context, arm *topologies.Arm) (deploy.Deployment, error) {
 	binaries := programs(b.dir)
 	if special, known := binaries["workload-"+arm.Name]; known {
 		binaries["workload"] = special
 	}
-	d, err := process.New(process.Config{Binaries: binaries, Dir: filepath.Join(b.dir, "logs"), Temp: b.dir, ReadyTimeout: b.timeout})
+	c := process.Config{Binaries: binaries, Dir: filepath.Join(b.dir, "logs"), Temp: b.dir, ReadyTimeout: time.Minute}
+	if arm.Name == "mute" {
+		c.ReadyTimeout = time.Second
+	}
+	d, err := process.New(c)
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +61,7 @@ func named(name string) *topologies.Arm {
 func TestConformance(t *testing.T) {
 	dir := t.TempDir()
 	deploytest.Run(t, deploytest.Fixture{
-		New:         func(*testing.T) deploy.Deployer { return behaving{dir: dir, timeout: 2 * time.Second} },
+		New:         func(*testing.T) deploy.Deployer { return behaving{dir} },
 		Arm:         demoArm(),
 		NeverReady:  named("mute"),
 		DiesAtStart: named("dying"),
@@ -114,7 +115,7 @@ func livingPIDs(t *testing.T) []int {
 // The suite's claims about daemons are worth something only if there is one.
 func TestTheArmOfTheSuiteHasADaemon(t *testing.T) {
 	dir := t.TempDir()
-	d, err := behaving{dir: dir}.Deploy(t.Context(), demoArm())
+	d, err := behaving{dir}.Deploy(t.Context(), demoArm())
 	require.NoError(t, err)
 	require.Len(t, left(t, dir, os.Getpid()), len(d.Processes())+3, "directory, supervisor and daemon beside the processes")
 	require.NoError(t, d.Close(t.Context()))
@@ -122,9 +123,22 @@ func TestTheArmOfTheSuiteHasADaemon(t *testing.T) {
 
 func TestAPortTakenMeanwhileIsReplaced(t *testing.T) {
 	dir := t.TempDir()
-	d, err := behaving{dir: dir}.Deploy(t.Context(), named("evicted"))
+	d, err := behaving{dir}.Deploy(t.Context(), named("evicted"))
 	require.NoError(t, err)
 	require.FileExists(t, filepath.Join(dir, "second"), "the first two attempts found their port taken")
+	require.NoError(t, d.Close(t.Context()))
+	require.Empty(t, left(t, dir, os.Getpid()))
+}
+
+// A port may even be taken by a program that answers like ours; that must not pass for readiness.
+func TestAnotherProgramOnThePortIsNotOurs(t *testing.T) {
+	dir := t.TempDir()
+	d, err := behaving{dir}.Deploy(t.Context(), named("impostor"))
+	require.NoError(t, err)
+	require.FileExists(t, filepath.Join(dir, "taken"))
+	logs, err := filepath.Glob(filepath.Join(dir, "logs", "*-impostor"))
+	require.NoError(t, err)
+	require.Len(t, logs, 2, "the first attempt was given up")
 	require.NoError(t, d.Close(t.Context()))
 	require.Empty(t, left(t, dir, os.Getpid()))
 }
@@ -147,7 +161,7 @@ func supervisorOf(t *testing.T, d deploy.Deployment) int {
 
 func TestASupervisorKilledTakesEverythingWithIt(t *testing.T) {
 	dir := t.TempDir()
-	d, err := behaving{dir: dir}.Deploy(t.Context(), demoArm())
+	d, err := behaving{dir}.Deploy(t.Context(), demoArm())
 	require.NoError(t, err)
 	require.NoError(t, syscall.Kill(supervisorOf(t, d), syscall.SIGKILL))
 	reported := map[string]bool{}
@@ -175,8 +189,10 @@ func TestTheNextStartSweepsWhatBothLeft(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, killed.Start())
 	lines := bufio.NewScanner(out)
-	require.True(t, lines.Scan() && lines.Scan())
-	require.Equal(t, "deployed", lines.Text())
+	for _, line := range []string{"deploying", "deployed"} {
+		require.True(t, lines.Scan())
+		require.Equal(t, line, lines.Text())
+	}
 	supervisor := childOf(t, killed.Process.Pid)
 	require.NoError(t, syscall.Kill(supervisor, syscall.SIGSTOP)) // so that it cannot clean up
 	require.NoError(t, killed.Process.Kill())
@@ -206,7 +222,7 @@ func TestSweepLeavesOthersAlone(t *testing.T) {
 	for _, name := range []string{"crossroads-notes", "crossroads-0-1-1-abc", "something-1-2-3-4"} {
 		require.NoError(t, os.Mkdir(filepath.Join(dir, name), 0o700))
 	}
-	d, err := behaving{dir: dir}.Deploy(t.Context(), demoArm())
+	d, err := behaving{dir}.Deploy(t.Context(), demoArm())
 	require.NoError(t, err)
 	removed, err := process.Sweep(dir)
 	require.NoError(t, err)
@@ -235,7 +251,7 @@ func TestAProgramThatIsMissing(t *testing.T) {
 func TestPlacementIsInherited(t *testing.T) {
 	arm := demoArm()
 	arm.Experiment.Placement = topologies.Placement{Proxies: topologies.Ints{0}}
-	d, err := behaving{dir: t.TempDir()}.Deploy(t.Context(), arm)
+	d, err := behaving{t.TempDir()}.Deploy(t.Context(), arm)
 	require.NoError(t, err)
 	for _, p := range d.Processes() {
 		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.PID))
@@ -244,13 +260,13 @@ func TestPlacementIsInherited(t *testing.T) {
 	}
 	require.NoError(t, d.Close(t.Context()))
 	arm.Experiment.Placement.Workload = topologies.Ints{1000}
-	_, err = behaving{dir: t.TempDir()}.Deploy(t.Context(), arm)
+	_, err = behaving{t.TempDir()}.Deploy(t.Context(), arm)
 	require.ErrorContains(t, err, "CPU 1000")
 }
 
 func TestExternalSystemsAreLeftAlone(t *testing.T) {
 	arm := &topologies.Arm{Name: "before", Topology: topologies.Topology{External: &topologies.External{URL: "http://127.0.0.1:1"}}}
-	d, err := behaving{dir: t.TempDir()}.Deploy(t.Context(), arm)
+	d, err := behaving{t.TempDir()}.Deploy(t.Context(), arm)
 	require.NoError(t, err)
 	require.Equal(t, []deploy.Entry{{Name: "before", URL: "http://127.0.0.1:1"}}, d.Entries())
 	require.Empty(t, d.Processes())

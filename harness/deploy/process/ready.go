@@ -19,11 +19,15 @@ const (
 // that are measured later.
 var prober = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: tryTimeout}
 
-// awaitReady asks until the program answers as it should. The error says what was heard last.
-func awaitReady(ctx context.Context, p program, ended <-chan struct{}) error {
+// awaitReady asks until the program answers as it should, and the process itself has the port: somebody else's program of the same
+// kind, on a port that it took in between, would answer as well. The error says what was heard last.
+func awaitReady(ctx context.Context, p program, pid int, ended <-chan struct{}) error {
 	pause := firstPause
 	for {
 		heard := ask(ctx, p)
+		if heard == nil {
+			heard = listens(pid, p.ready)
+		}
 		if heard == nil {
 			return nil
 		}

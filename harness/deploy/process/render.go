@@ -154,7 +154,7 @@ func (l *layout) identities() []string {
 			ids = append(ids, serviceID+service)
 		}
 	}
-	if len(l.gateways) > 0 {
+	if len(l.gateways) > 0 && l.reference() {
 		ids = append(ids, gatewayID)
 	}
 	return ids
@@ -238,10 +238,16 @@ func onOff(on bool) string {
 
 // gateway renders the reference gateway, or hands over to a rival's renderer.
 func (d *Deployer) gateway(l *layout, n *node) (program, error) {
-	if use := l.arm.Topology.Gateway.Use; use != "" && use != "reference" {
-		return d.rival(l, n, use)
+	if l.reference() {
+		return d.proxy(l, n, l.gateway(n))
 	}
-	return d.proxy(l, n, l.gateway(n))
+	return d.rival(l, n, l.arm.Topology.Gateway.Use)
+}
+
+// reference says that the gateway is our own.
+func (l *layout) reference() bool {
+	use := l.arm.Topology.Gateway.Use
+	return use == "" || use == topologies.Reference
 }
 
 // gateway is the file of the reference gateway: everything goes to the entry service.

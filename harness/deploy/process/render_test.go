@@ -36,7 +36,7 @@ topologies:
   gateway+mesh: {extends: [gateway, mesh]}
   gateway+plain: {extends: [gateway, mesh-plain]}
   nginx: {gateway: {use: nginx}}
-  nginx+mesh: {extends: [nginx, mesh]}
+  nginx+mesh: {extends: [nginx, mesh], mesh: {mtls: permissive}}
 load: {rates: [100], requests: [{path: /, headers: {X-Api-Key: demo}}]}
 `
 
@@ -230,6 +230,12 @@ func TestRivals(t *testing.T) {
 	require.Equal(t, r.entries()[0].URL, "http://"+renderer.asked.Listen)
 	require.Equal(t, "/usr/sbin/nginx", r.programs["gateway-1"].path)
 
-	_, err = renderArm(t, "nginx+mesh", rivals)
-	require.ErrorContains(t, err, "nginx has no SVID and cannot stand in front of sidecars with mtls: strict")
+	r, err = renderArm(t, "nginx+mesh", rivals)
+	require.NoError(t, err)
+	require.Equal(t, []string{r.node(t, "sidecar-front-1").ports["inbound"]}, renderer.asked.Upstream, "in plaintext, which permissive admits")
+	require.NotContains(t, r.identities(), gatewayID)
+
+	r.arm.Topology.Mesh.MTLS = topologies.MTLSStrict
+	_, err = (&Deployer{config: Config{Rivals: rivals}}).gateway(r.layout, r.node(t, "gateway-1"))
+	require.ErrorContains(t, err, "nginx has no SVID, which sidecars demand under mtls: strict")
 }

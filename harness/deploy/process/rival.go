@@ -42,8 +42,8 @@ func (d *Deployer) rival(l *layout, n *node, use string) (program, error) {
 	if !known {
 		return program{}, fmt.Errorf("topology %s: no deployer for gateway %q: known are %s", l.arm.Name, use, strings.Join(d.gateways(), ", "))
 	}
-	if l.encrypted() {
-		return program{}, fmt.Errorf("topology %s: %s has no SVID and cannot stand in front of sidecars with mtls: %s: use the reference gateway, or mtls: off", l.arm.Name, use, l.mtls())
+	if l.mtls() == topologies.MTLSStrict {
+		return program{}, fmt.Errorf("topology %s: %s has no SVID, which sidecars demand under mtls: strict: use the reference gateway, or write mtls: permissive or off", l.arm.Name, use)
 	}
 	p, err := renderer.Render(RivalSpec{
 		ID: n.ID, Gateway: *l.arm.Topology.Gateway, Listen: n.ports[portHTTP], Admin: n.ports[portAdmin],

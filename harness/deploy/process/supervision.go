@@ -69,6 +69,7 @@ func (s *supervision) end(ctx context.Context, grace time.Duration, over <-chan 
 		select {
 		case <-over:
 		case <-ctx.Done():
+		case <-time.After(grace + forceTime):
 		}
 	}
 	_ = s.input.Close()
