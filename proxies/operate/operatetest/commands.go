@@ -101,7 +101,7 @@ func fetch(ts *testscript.TestScript, _ bool, args []string) {
 	fmt.Fprintf(&b, "%s\n", resp.Status)
 	ts.Check(resp.Header.Write(&b))
 	b.Write(body)
-	fmt.Fprint(ts.Stdout(), b.String())
+	fmt.Fprint(ts.Stdout(), strings.ReplaceAll(b.String(), "\r\n", "\n"))
 	if got := fmt.Sprint(resp.StatusCode); got != args[1] {
 		ts.Fatalf("%s %s: status %s, want %s\n%s", method, args[0], got, args[1], b.String())
 	}
