@@ -101,8 +101,12 @@ func (o Options) filled() Options {
 	return o
 }
 
-// open reads the files for the first time; here, unlike later, a fault ends it.
+// open reads the files for the first time; here, unlike later, a fault ends it. The file of services comes first: nothing is made for
+// a control plane that could not start.
 func (k *Control) open() error {
+	if _, err := config.LoadEndpoints(k.config.Endpoints); err != nil {
+		return err
+	}
 	authority, made, err := identity.OpenAuthority(k.domain, k.config.CA, k.config.Lifetime.D(), k.options.Now)
 	if err != nil {
 		return err
@@ -173,8 +177,9 @@ func (k *Control) Close() {
 	k.source.Close()
 }
 
-// Run serves until ctx ends, and then drains: not ready, streams ended (their proxies keep what they have), requests finished.
-func (k *Control) Run(ctx context.Context) error {
+// Run serves until ctx ends, and then drains: not ready, streams ended (their proxies keep what they have), requests finished. The end
+// of force cuts the drain short.
+func (k *Control) Run(ctx, force context.Context) error {
 	defer k.Close()
 	watching, stopWatching := context.WithCancel(ctx)
 	defer stopWatching()
@@ -198,15 +203,15 @@ func (k *Control) Run(ctx context.Context) error {
 	case err = <-failed:
 		err = fmt.Errorf("serving: %w", err)
 	}
-	return errors.Join(err, k.drain(servers))
+	return errors.Join(err, k.drain(force, servers))
 }
 
 // drain ends the admin listener last: it says that the others are ending.
-func (k *Control) drain(servers []*http.Server) error {
+func (k *Control) drain(force context.Context, servers []*http.Server) error {
 	k.draining.Store(true)
 	k.options.Log.Info("draining")
 	close(k.stopStreams)
-	ctx, cancel := context.WithTimeout(context.Background(), grace)
+	ctx, cancel := context.WithTimeout(force, grace)
 	defer cancel()
 	var all error
 	for _, s := range servers {

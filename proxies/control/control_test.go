@@ -68,7 +68,7 @@ func run(t testing.TB, c *config.Control, dir string) *running {
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &running{Control: k, t: t, dir: dir, stop: cancel, ended: make(chan error, 1)}
-	go func() { r.ended <- k.Run(ctx) }()
+	go func() { r.ended <- k.Run(ctx, context.Background()) }()
 	t.Cleanup(r.end)
 	return r
 }
@@ -256,6 +256,22 @@ func TestRootIsReplaced(t *testing.T) {
 	require.True(t, late.Bundle().Equal(web.Bundle()))
 	_, page := k.get("/bundle")
 	require.Equal(t, string(newRoot), page)
+}
+
+// TestProxyMissedTheNewRoot: it was away while the roots were replaced, and finds back by itself, because a refusal makes it ask for
+// another SVID.
+func TestProxyMissedTheNewRoot(t *testing.T) {
+	k := start(t)
+	web := k.proxy("web")
+	domain := spiffeid.RequireTrustDomainFromString(testDomain)
+	root, key, err := identity.NewRoot(domain, time.Now())
+	require.NoError(t, err)
+	require.NoError(t, identity.WriteAuthority(k.config.CA, []*x509.Certificate{root}, key))
+	eventually(t, "the new root is in force", func() bool { return k.source.Stats().Rotations > 0 })
+	client := discovery.New(*k.address("all.token"), web, func(discovery.Snapshot) {}, discovery.Options{})
+	go client.Run(t.Context())
+	eventually(t, "it is connected again", func() bool { return client.Status().Connected })
+	require.Positive(t, web.Stats().Rotations)
 }
 
 func TestIssueRefusals(t *testing.T) {

@@ -9,75 +9,45 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"os/signal"
 	"runtime"
-	"runtime/debug"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"crossroads/proxies/config"
-	"crossroads/proxies/config/strict"
 	"crossroads/proxies/control"
+	"crossroads/proxies/operate"
+	"crossroads/proxies/telemetry"
 )
 
-// Exit codes.
-const (
-	exitOK      = 0
-	exitFailure = 1 // internal, or input and output
-	exitUsage   = 2 // the command line or a file is not valid
-)
+// version is set by the linker.
+var version = "development"
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
-// run is main without the process: it returns the exit code.
+// run is the whole program; its result is the exit code: 0, 1 where something could not be done, 2 where it was not understood.
 func run(args []string, stdout, stderr io.Writer) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	root := command(stderr)
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	err := root.ExecuteContext(ctx)
-	if err == nil {
-		return exitOK
-	}
-	fmt.Fprintf(stderr, "error: %v\n", err)
-	if text := hint(err); text != "" {
-		fmt.Fprintf(stderr, "hint: %s\n", text)
-	}
-	var faults strict.Faults
-	if errors.As(err, &faults) || errors.As(err, new(*usageError)) {
-		return exitUsage
-	}
-	return exitFailure
+	return operate.Exit(stderr, "control", hinted(operate.Misuse(root.ExecuteContext(context.Background()))))
 }
 
-// usageError is a command line that cannot be meant.
-type usageError struct{ err error }
-
-func (e *usageError) Error() string { return e.err.Error() }
-func (e *usageError) Unwrap() error { return e.err }
-
-// hint says what to do about an error, where that is known.
-func hint(err error) string {
-	var faults strict.Faults
+// hinted adds what to do about an error, where that is known.
+func hinted(err error) error {
 	switch {
-	case errors.As(err, new(*usageError)):
-		return "see `control --help`"
-	case errors.As(err, &faults):
-		return "mend the file; `control validate --config FILE` checks it without running"
 	case errors.Is(err, syscall.EADDRINUSE):
-		return "another process has this port: stop it, or change the address in the configuration (port 0 takes a free one)"
+		return operate.Hint(err, "another process has this port: stop it, or change the address in the configuration (port 0 takes a free one)")
 	case errors.Is(err, fs.ErrPermission):
-		return "run as the user who owns the file"
+		return operate.Hint(err, "run as the user who owns the file")
 	case errors.Is(err, fs.ErrExist):
-		return "choose another directory, or remove the file if nothing needs it"
+		return operate.Hint(err, "choose another directory, or remove the file if nothing needs it")
 	case errors.Is(err, fs.ErrNotExist):
-		return "check the path; `control init --dir DIR --trust-domain NAME` writes a set of files to start with"
+		return operate.Hint(err, "check the path; `control init --dir DIR --trust-domain NAME` writes a set of files to start with")
 	}
-	return ""
+	return err
 }
 
 func command(stderr io.Writer) *cobra.Command {
@@ -94,30 +64,20 @@ func command(stderr io.Writer) *cobra.Command {
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return operate.Usage(err) })
 	root.AddCommand(runCommand(stderr), validateCommand(), initCommand(), versionCommand())
-	for _, c := range append(root.Commands(), root) {
-		if check := c.Args; check != nil {
-			c.Args = func(c *cobra.Command, args []string) error {
-				if err := check(c, args); err != nil {
-					return &usageError{err}
-				}
-				return nil
-			}
-		}
-	}
 	return root
 }
 
-// configFlag declares --config, without which the command has nothing to do.
-func configFlag(c *cobra.Command, file *string) {
-	c.Flags().StringVarP(file, "config", "c", "", "configuration file (YAML)")
-	c.PreRunE = func(*cobra.Command, []string) error {
-		if *file == "" {
-			return &usageError{errors.New("--config is missing")}
+// required marks flags without which a command has nothing to do. Requiring a flag that does not exist is a mistake in this file: it
+// shows with the first start.
+func required(c *cobra.Command, flags ...string) *cobra.Command {
+	for _, f := range flags {
+		if err := c.MarkFlagRequired(f); err != nil {
+			panic(err)
 		}
-		return nil
 	}
+	return c
 }
 
 func runCommand(stderr io.Writer) *cobra.Command {
@@ -134,7 +94,7 @@ func runCommand(stderr io.Writer) *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error {
 			var minimum slog.Level
 			if err := minimum.UnmarshalText([]byte(level)); err != nil {
-				return &usageError{fmt.Errorf("--log-level %q: write debug, info, warn or error", level)}
+				return operate.Usage(fmt.Errorf("--log-level %q: write debug, info, warn or error", level))
 			}
 			loaded, err := config.LoadControl(file)
 			if err != nil {
@@ -144,16 +104,16 @@ func runCommand(stderr io.Writer) *cobra.Command {
 			// The identity outlives the signal: draining still needs it.
 			alive, end := context.WithCancel(context.Background())
 			defer end()
-			k, err := control.New(alive, loaded, control.Options{Version: version(), Log: log})
+			k, err := control.New(alive, loaded, control.Options{Version: version, Log: log})
 			if err != nil {
 				return err
 			}
-			return k.Run(c.Context())
+			return operate.Serve(c.Context(), k.Run, func() { log.Info("SIGHUP needs nothing here: files are watched") })
 		},
 	}
-	configFlag(c, &file)
+	c.Flags().StringVarP(&file, "config", "c", "", "the configuration `FILE`")
 	c.Flags().StringVar(&level, "log-level", "info", "debug, info, warn or error")
-	return c
+	return required(c, "config")
 }
 
 func validateCommand() *cobra.Command {
@@ -174,8 +134,8 @@ func validateCommand() *cobra.Command {
 			return err
 		},
 	}
-	configFlag(c, &file)
-	return c
+	c.Flags().StringVarP(&file, "config", "c", "", "the configuration `FILE`")
+	return required(c, "config")
 }
 
 func initCommand() *cobra.Command {
@@ -187,12 +147,6 @@ func initCommand() *cobra.Command {
 			"their owner only), control.yaml and endpoints.yaml. It overwrites nothing.",
 		Example: "  control init --dir mesh --trust-domain mesh.example",
 		Args:    cobra.NoArgs,
-		PreRunE: func(*cobra.Command, []string) error {
-			if dir == "" || domain == "" {
-				return &usageError{errors.New("--dir and --trust-domain are both needed")}
-			}
-			return nil
-		},
 		RunE: func(c *cobra.Command, _ []string) error {
 			files, err := control.Init(dir, domain, time.Now())
 			if err != nil {
@@ -204,28 +158,19 @@ func initCommand() *cobra.Command {
 			return nil
 		},
 	}
-	c.Flags().StringVar(&dir, "dir", "", "directory to write to; made if missing")
-	c.Flags().StringVar(&domain, "trust-domain", "", "name of the trust domain, such as mesh.example")
-	return c
+	c.Flags().StringVar(&dir, "dir", "", "`DIR`ectory to write to; made if missing")
+	c.Flags().StringVar(&domain, "trust-domain", "", "`NAME` of the trust domain, such as mesh.example")
+	return required(c, "dir", "trust-domain")
 }
 
 func versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "version",
-		Short:   "Print the version of the build",
+		Short:   "Print the version, the commit and the Go release",
 		Example: "  control version",
 		Args:    cobra.NoArgs,
 		Run: func(c *cobra.Command, _ []string) {
-			fmt.Fprintf(c.OutOrStdout(), "control %s %s %s/%s\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			fmt.Fprintf(c.OutOrStdout(), "control %s %s %s\n", version, telemetry.Revision(), runtime.Version())
 		},
 	}
-}
-
-// version is the commit that was built, as the toolchain recorded it.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	return info.Main.Version
 }
