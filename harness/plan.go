@@ -53,7 +53,24 @@ func (o Overrides) Apply(e *topologies.Experiment) error {
 	if o.Seed != 0 {
 		e.Seed = o.Seed
 	}
-	return o.keepOnly(e)
+	if err := o.keepOnly(e); err != nil {
+		return err
+	}
+	return recheck(e)
+}
+
+// recheck reads the changed experiment as a file would be read: what a file may not say, flags may not say either.
+func recheck(e *topologies.Experiment) error {
+	data, err := topologies.Marshal(e)
+	if err != nil {
+		return fmt.Errorf("writing the changed experiment: %w", err)
+	}
+	changed, err := topologies.Parse("the experiment as changed by flags", data)
+	if err != nil {
+		return err
+	}
+	*e = *changed
+	return nil
 }
 
 func (o Overrides) keepOnly(e *topologies.Experiment) error {

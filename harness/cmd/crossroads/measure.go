@@ -66,7 +66,7 @@ func (m *measuring) experiment(args []string) (*topologies.Experiment, error) {
 	}
 	o := harness.Overrides{Rates: rates, Rounds: m.rounds, Duration: m.duration, Warmup: m.warmup, Only: m.only, Driver: m.driver, Seed: m.seed}
 	if err := o.Apply(e); err != nil {
-		return nil, &exit{code: exitUsage, err: err}
+		return nil, &exit{code: exitUsage, err: err, hint: "the experiment file and the flags together must make sense: see `crossroads plan`"}
 	}
 	return e, nil
 }
