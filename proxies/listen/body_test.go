@@ -158,6 +158,31 @@ func TestEarlyAnswerDuringAnUpload(t *testing.T) {
 	c.ended()
 }
 
+func TestEarlyAnswerOfAnOriginThatStopsReading(t *testing.T) {
+	stop := make(chan struct{})
+	defer close(stop)
+	address := origin(t, func(c net.Conn, in *bufio.Reader) {
+		if _, err := readHead(in); err != nil {
+			return
+		}
+		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+		<-stop
+	})
+	ends := make(chan exchange.End, 1)
+	p := startProxy(t, address, func(_ *listen.Options, chain *exchange.Chain, _ *config.Upstream) {
+		chain.Stages = []exchange.Stage{routeStage{nil, ends}}
+	})
+	c := dial(t, p.address)
+	go func() { // more than every buffer on the way holds
+		_, _ = io.WriteString(c.conn, "POST /t HTTP/1.1\r\nHost: gw.test\r\nContent-Length: 100000000\r\n\r\n"+strings.Repeat("x", 100000000))
+	}()
+	status, body := c.receive()
+	require.Equal(t, 200, status)
+	require.Equal(t, "ok", body)
+	require.Equal(t, exchange.Complete, <-ends, "the upload does not outlive the exchange")
+	require.Zero(t, p.up.Endpoints()[0].Open)
+}
+
 func TestClientThatLeavesDuringItsUpload(t *testing.T) {
 	cut := make(chan error, 1)
 	address := origin(t, func(c net.Conn, in *bufio.Reader) {

@@ -154,6 +154,11 @@ func (f forwarded) target() string {
 	return ""
 }
 
+func (f forwarded) path() string {
+	p, _, _ := strings.Cut(f.target(), "?")
+	return p
+}
+
 // all returns the values of a field, in order.
 func (f forwarded) all(name string) (values []string) {
 	for _, l := range f.lines()[1:] {

@@ -184,7 +184,8 @@ func (n *session) rest() bool {
 		return true
 	}
 	body.Resume()
-	body.Idle, body.Until = 0, wire.After(drainTime)
+	body.Idle = 0
+	body.EndBy(wire.After(drainTime))
 	p := make([]byte, 4<<10)
 	for left := drainBytes; left > 0; {
 		r, err := body.Read(p)

@@ -16,8 +16,7 @@ func judgeSafety(c requestCase, seen []forwarded, statuses []int, ended bool) st
 		return "the connection was left open"
 	}
 	for _, f := range seen {
-		p, _, _ := strings.Cut(f.target(), "?")
-		if forbidden(p) {
+		if forbidden(f.path()) {
 			return "the deny rule was passed: " + f.target()
 		}
 		if w := f.wellFramed(); w != "" {

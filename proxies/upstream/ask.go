@@ -121,7 +121,7 @@ func (t *try) send(c *conn, upgrade bool) error {
 	}
 	var out wire.Buffer
 	out.TakeSize(headRoom + len(t.body))
-	out.B = wire.AppendRequest(out.B, &t.x.Request.Header, o, c.endpoint.config.Address)
+	out.B = wire.AppendRequest(out.B, &t.x.Request.Header, o, c.endpoint.host)
 	if t.body != nil && o.Length == wire.Chunked {
 		out.B = wire.AppendChunk(out.B, t.body)
 		out.B = append(out.B, wire.LastChunk...)
@@ -166,7 +166,8 @@ var (
 func (t *try) accept(c *conn) {
 	x := t.x
 	x.Endpoint = c.endpoint.config.Address
-	c.Body.Idle, c.Body.Until = t.terms.Idle, t.deadline
+	c.Body.Idle = t.terms.Idle
+	c.Body.EndBy(t.deadline)
 	c.Arm(t.deadline)
 	c.cancel.Waiting(&c.stop) // once more: arming undoes an interruption
 	if c.tunnel {
@@ -186,7 +187,7 @@ func (t *try) give(c *conn, err error, until wire.Instant) *exchange.Fault {
 	c.cancel.Waiting(nil)
 	fault := c.upload.failed()
 	_ = c.Close()
-	c.upload.join()
+	c.upload.join(c)
 	c.upload = nil
 	c.discard()
 	var refused *wire.Error

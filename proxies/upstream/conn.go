@@ -114,7 +114,7 @@ func (c *conn) discard() {
 // endpoint and whether the connection is kept.
 func (c *conn) settle() {
 	c.cancel.Waiting(nil)
-	uploaded := c.upload.join()
+	uploaded := c.upload.join(c)
 	c.upload, c.cancel = nil, nil
 	b := &c.Body
 	whole := b.Done()

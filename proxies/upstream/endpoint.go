@@ -14,6 +14,7 @@ type endpoint struct {
 	config  config.Endpoint
 	network string // tcp or unix
 	address string
+	host    string // for requests that name none
 	weight  atomic.Int64
 	pool    pool
 
@@ -30,6 +31,9 @@ type endpoint struct {
 func newEndpoint(u *Upstream, c config.Endpoint) *endpoint {
 	e := &endpoint{up: u, config: c}
 	e.network, e.address = split(c.Address)
+	if e.host = e.address; e.network == "unix" {
+		e.host = "localhost"
+	}
 	e.weight.Store(int64(max(c.Weight, 1)))
 	e.pool.maxIdle, e.pool.maxOpen, e.pool.idle = u.config.MaxIdle, u.config.MaxConns, u.config.Idle.D()
 	if b := u.config.Breaker; b.Mode != config.Off {

@@ -50,6 +50,7 @@ func (t *try) prepare() *exchange.Fault {
 		return nil
 	}
 	if in, ok := b.(incoming); ok {
+		in.EndBy(t.deadline)
 		if err := in.Limit(t.terms.MaxBody); err != nil {
 			return exchange.RequestFault(err)
 		}

@@ -18,6 +18,7 @@ type incoming interface {
 	wire.Body
 	Gather(limit int) error
 	Limit(n int64) error
+	EndBy(t wire.Instant)
 	Stop()
 	Resume()
 }
@@ -80,13 +81,14 @@ func (u *upload) run(c *conn, chunked bool) error {
 	}
 }
 
-// join ends the upload; true means that the body was sent whole. No upload is a whole one.
-func (u *upload) join() bool {
+// join ends the upload on c; true means that the body was sent whole. No upload is a whole one.
+func (u *upload) join(c *conn) bool {
 	if u == nil {
 		return true
 	}
 	if b, ok := u.body.(incoming); ok && !u.finished.Load() {
-		b.Stop()
+		b.Stop()      // it may wait for the client,
+		c.Interrupt() // or for the endpoint, which no longer reads
 		<-u.done
 		b.Resume()
 	}

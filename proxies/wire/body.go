@@ -10,9 +10,9 @@ import (
 
 // Incoming is the body of the message whose head was read last on its connection. It implements Body.
 type Incoming struct {
-	Idle  time.Duration // silence after which a read fails; 0: none
-	Until Instant       // when reads fail in any case; 0: never
+	Idle time.Duration // silence after which a read fails; 0: none
 
+	until   Instant // when reads fail in any case; 0: never
 	conn    *Conn
 	framing int64 // what Length returns
 	left    int64 // bytes to come: of the body, or of the chunk
@@ -32,7 +32,7 @@ type Incoming struct {
 
 // start begins a body.
 func (b *Incoming) start(length int64, chunked, untilClose bool) {
-	b.Idle, b.Until = 0, 0
+	b.Idle, b.until = 0, 0
 	b.framing, b.left, b.got, b.limit = length, length, 0, 0
 	b.chunk, b.line, b.d0, b.d1, b.err = chunkSize, 0, 0, 0, nil
 	b.invite, b.stalled = false, false
@@ -55,6 +55,9 @@ func (b *Incoming) Received() int64 { return b.got }
 
 // Done says that the body was read to its end.
 func (b *Incoming) Done() bool { return b.err == io.EOF && b.d0 == b.d1 }
+
+// EndBy sets when reads fail in any case; 0: never.
+func (b *Incoming) EndBy(t Instant) { b.until = t }
 
 // Left is the number of declared bytes that were not handed out; 0 for a body that declared none.
 func (b *Incoming) Left() int64 {
@@ -116,8 +119,8 @@ func (b *Incoming) ready() error {
 		}
 	}
 	b.mu.Unlock()
-	if b.Idle > 0 || b.Until != 0 {
-		b.conn.arm(Sooner(After(b.Idle), b.Until))
+	if b.Idle > 0 || b.until != 0 {
+		b.conn.arm(Sooner(After(b.Idle), b.until))
 	}
 	if b.stopped.Load() { // looked at last: arming undoes the interruption
 		return os.ErrDeadlineExceeded

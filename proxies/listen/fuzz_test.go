@@ -1,0 +1,36 @@
+package listen_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// FuzzProxy sends arbitrary bytes through a proxy to an origin that reads with a parser of its own: whatever arrives there is well
+// framed, passed the deny rule, and is as many requests as the proxy believed to have forwarded.
+func FuzzProxy(f *testing.F) {
+	for _, s := range []string{
+		"GET /t HTTP/1.1\r\nHost: gw.test\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: gw.test\r\n\r\n",
+		"POST /t HTTP/1.1\r\nHost: gw.test\r\nContent-Length: 5\r\n\r\nhelloGET /t2 HTTP/1.1\r\nHost: gw.test\r\n\r\n",
+		"POST /t HTTP/1.1\r\nHost: gw.test\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n0\r\nX: 1\r\n\r\n",
+		"POST /t HTTP/1.1\r\nHost: gw.test\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+		"GET http://gw.test/%2e%2e/admin HTTP/1.1\r\nHost: gw.test\r\nConnection: Host\r\n\r\n",
+		"OPTIONS * HTTP/1.0\r\nUpgrade: h2c\r\n\r\n",
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		seen, statuses, _ := sendCase(t, requestCase{Raw: raw, HalfClose: true})
+		answered := 0
+		for _, s := range statuses {
+			if s == 200 {
+				answered++
+			}
+		}
+		for _, r := range seen {
+			require.Empty(t, r.wellFramed(), "%q became %q", raw, r.Head)
+			require.False(t, forbidden(r.path()), "%q became %q", raw, r.Head)
+		}
+		require.Equal(t, len(seen), answered, "%q: %v", raw, seen)
+	})
+}
