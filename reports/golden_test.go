@@ -70,9 +70,15 @@ func TestGoldenHTML(t *testing.T) {
 	}
 }
 
+var pages = map[string]string{}
+
+// html is the page of a scene, written once.
 func html(t *testing.T, name string) string {
 	t.Helper()
-	var b bytes.Buffer
-	require.NoError(t, reports.WriteHTML(&b, scene(name), "../../../results/runs/"+scene(name).Header.ID))
-	return b.String()
+	if pages[name] == "" {
+		var b bytes.Buffer
+		require.NoError(t, reports.WriteHTML(&b, scene(name), "../../../results/runs/"+scene(name).Header.ID))
+		pages[name] = b.String()
+	}
+	return pages[name]
 }

@@ -1,6 +1,7 @@
 package reports_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -11,7 +12,14 @@ import (
 )
 
 func TestStatus(t *testing.T) {
-	run := func(rounds int) reports.Records { return synthetic(storefront(), []float64{1000}, rounds) }
+	eight := synthetic(storefront(), []float64{1000}, 8)
+	run := func(rounds int) reports.Records {
+		rec := eight
+		rec.Plan.Rounds = rounds
+		rec.Plan.Trials = slices.DeleteFunc(slices.Clone(rec.Plan.Trials), func(p results.PlannedTrial) bool { return p.Round > rounds })
+		rec.Trials = slices.DeleteFunc(slices.Clone(rec.Trials), func(tr results.Trial) bool { return tr.Round > rounds })
+		return rec
+	}
 	outcome := func(rec reports.Records, o results.Outcome, match func(results.Trial) bool) reports.Records {
 		change(&rec, match, func(tr *results.Trial) { tr.Outcome = o })
 		return rec

@@ -1,6 +1,7 @@
 package reports_test
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/xml"
@@ -14,7 +15,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"crossroads/reports"
 	"crossroads/reports/figure"
+	"crossroads/results"
 )
 
 func TestPageIsSelfContainedAndSmall(t *testing.T) {
@@ -40,6 +43,22 @@ func TestPolicyHoldsTheHashOfTheStyleSheet(t *testing.T) {
 	require.Len(t, policy, 2)
 	value := strings.NewReplacer("&#39;", "'", "&#43;", "+").Replace(policy[1])
 	require.Equal(t, "default-src 'none'; style-src 'sha256-"+base64.StdEncoding.EncodeToString(sum[:])+"'; base-uri 'none'; form-action 'none'", value)
+}
+
+// A run too large for its page is written lean, and the page says what it left out.
+func TestLargeRunIsWrittenLean(t *testing.T) {
+	rec := synthetic(storefront(), []float64{1000}, 6)
+	change(&rec, func(results.Trial) bool { return true }, func(tr *results.Trial) {
+		tr.Flags = []results.Reason{{Rule: results.RuleOrigin, Text: strings.Repeat("the application used most of the CPU. ", 700)}}
+	})
+	r, err := reports.FromRecords(rec)
+	require.NoError(t, err)
+	var b bytes.Buffer
+	require.NoError(t, reports.WriteHTML(&b, r, ""))
+	require.LessOrEqual(t, b.Len(), 500_000)
+	require.Contains(t, b.String(), "24 valid trials not listed to keep the page small")
+	require.Contains(t, b.String(), `class="chart only"`)
+	require.NotContains(t, b.String(), "Raw records", "without a way to the records there are no links")
 }
 
 // The page is also well-formed XML but for a few void elements, so a decoder that knows them can walk it.

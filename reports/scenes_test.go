@@ -118,7 +118,7 @@ func crowded() reports.Records {
 		arms = append(arms, shape{info: results.ArmInfo{Name: name, Gateway: fmt.Sprintf("kind%d", i), EntryHops: 1, Edges: 2, Processes: 3, Proxies: 1},
 			p50: 1.9 + 0.03*float64(i), spread: 0.29, proxyCPU: 60 + 5*float64(i), proxies: map[string]int{"gateway": 1}})
 	}
-	return synthetic(arms, []float64{250, 500, 1000, 2000}, 6)
+	return synthetic(arms, []float64{125, 1000}, 6)
 }
 
 // external compares two systems that somebody else runs; there is no direct arm, and nothing of their processes is seen.
