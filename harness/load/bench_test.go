@@ -73,6 +73,12 @@ func BenchmarkNativePrecise(b *testing.B) {
 	}
 }
 
+func BenchmarkVegetaPrecise(b *testing.B) {
+	for _, rate := range []float64{1000, 2000} {
+		b.Run(fmt.Sprintf("rate=%v", rate), func(b *testing.B) { benchmarkDriver(b, DriverVegeta, Precise, rate) })
+	}
+}
+
 func BenchmarkNativeEconomical(b *testing.B) {
 	for _, rate := range []float64{5000, 8000} {
 		b.Run(fmt.Sprintf("rate=%v/driver=native", rate), func(b *testing.B) { benchmarkDriver(b, DriverNative, Economical, rate) })

@@ -58,14 +58,6 @@ func (l *connList) push(c *conn) {
 	l.back = c
 }
 
-func (l *connList) pop() *conn {
-	c := l.front
-	if c != nil {
-		c.unlink()
-	}
-	return c
-}
-
 // unlink takes c out of the list it is in, if any.
 func (c *conn) unlink() {
 	l := c.list

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -103,6 +104,58 @@ func TestCancel(t *testing.T) {
 			s := append(every(time.Millisecond, 20), Arrival{Due: time.Hour})
 			err := d.Drive(ctx, target(url, 4), s, []Recorder{new(recorded)})
 			require.ErrorIs(t, err, context.Canceled)
+		})
+	}
+}
+
+// A target that goes away and comes back: errors while it is gone, answers from then on.
+func TestTargetThatRestarts(t *testing.T) {
+	for name, make := range drivers() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			serve := func(l net.Listener, down <-chan struct{}) {
+				s := http.Server{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})}
+				go func() { _ = s.Serve(l) }()
+				<-down
+				_ = s.Close()
+			}
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			require.NoError(t, err)
+			address := l.Addr().String()
+			first, second := newMoment(), newMoment()
+			var origin sync.WaitGroup
+			origin.Go(func() { serve(l, first.done) })
+			var back time.Duration
+			d := make(func(start time.Time) {
+				origin.Go(func() {
+					time.Sleep(time.Until(start.Add(100 * time.Millisecond)))
+					first.set(time.Now())
+					time.Sleep(100 * time.Millisecond)
+					again, err := net.Listen("tcp", address)
+					back = time.Since(start)
+					if err == nil { // else somebody took the port: every later sample is refused, and the test fails below
+						serve(again, second.done)
+					}
+				})
+			})
+			samples := driveWith(t, d, target("http://"+address, 4), every(5*time.Millisecond, 120))
+			second.set(time.Now())
+			origin.Wait()
+			before, between, after := 0, 0, 0
+			for _, s := range samples {
+				switch {
+				case s.Err != nil:
+					require.Contains(t, []error{ErrReset, ErrRefused}, s.Err)
+					between++
+				case s.Due < back:
+					before++
+				default:
+					after++
+				}
+			}
+			require.Positive(t, before)
+			require.Positive(t, between)
+			require.Positive(t, after)
 		})
 	}
 }
