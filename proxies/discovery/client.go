@@ -41,6 +41,7 @@ type Client struct {
 	apply   func(Snapshot)
 	options Options
 	first   chan struct{} // closed with the first snapshot
+	roots   string        // PEM, as last put into force; Run's goroutine only
 
 	mu     sync.Mutex
 	status Status
@@ -251,15 +252,9 @@ func (c *Client) take(s *Snapshot, standing bool) error {
 		c.mu.Unlock()
 		return nil
 	}
-	domain, err := spiffeid.TrustDomainFromString(c.source.TrustDomain())
-	if err != nil {
+	if err := c.takeRoots(s.Bundle, standing); err != nil {
 		return fmt.Errorf("snapshot %d: %w", s.Version, err)
 	}
-	bundle, err := identity.ParseBundle(domain, []byte(s.Bundle))
-	if err != nil {
-		return fmt.Errorf("snapshot %d: %w", s.Version, err)
-	}
-	c.source.SetBundle(bundle)
 	c.apply(*s)
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -273,6 +268,24 @@ func (c *Client) take(s *Snapshot, standing bool) error {
 	c.status.Version, c.status.Published, c.status.Applied, c.status.Heard = s.Version, s.Published, applied, now
 	c.status.Snapshots++
 	c.status.LastError = ""
+	return nil
+}
+
+// takeRoots puts the roots into force. Most changes are not of the roots: those of the connection's last snapshot are not read again.
+func (c *Client) takeRoots(pem string, standing bool) error {
+	if standing && pem == c.roots {
+		return nil
+	}
+	domain, err := spiffeid.TrustDomainFromString(c.source.TrustDomain())
+	if err != nil {
+		return fmt.Errorf("the trust domain: %w", err)
+	}
+	bundle, err := identity.ParseBundle(domain, []byte(pem))
+	if err != nil {
+		return err
+	}
+	c.source.SetBundle(bundle)
+	c.roots = pem
 	return nil
 }
 

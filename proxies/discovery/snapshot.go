@@ -69,27 +69,17 @@ func Encode(m Message) ([]byte, error) {
 
 // Decode reads one line. A field that it does not know is an error: it fails closed.
 func Decode(line []byte) (Message, error) {
-	if !json.Valid(line) {
-		return Message{}, errors.New("reading a discovery message: the line is no JSON")
-	}
-	// The format comes first: of another format nothing else is expected to be known.
-	var format struct {
-		Format int `json:"format"`
-	}
-	if err := json.Unmarshal(line, &format); err != nil {
-		return Message{}, fmt.Errorf("reading a discovery message: %w: %w", ErrNotUnderstood, err)
-	}
-	if format.Format != Format {
-		return Message{}, fmt.Errorf("a discovery message of format %d, known is %d: %w", format.Format, Format, ErrNotUnderstood)
-	}
 	var m Message
 	d := json.NewDecoder(bytes.NewReader(line))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&m); err != nil {
-		return Message{}, fmt.Errorf("reading a discovery message: %w: %w", ErrNotUnderstood, err)
+		return Message{}, unreadable(line, err)
 	}
 	if _, err := d.Token(); err != io.EOF {
 		return Message{}, errors.New("reading a discovery message: more than one value on a line")
+	}
+	if m.Format != Format {
+		return Message{}, wrongFormat(m.Format)
 	}
 	if m.Snapshot != nil {
 		if err := m.Snapshot.check(); err != nil {
@@ -97,6 +87,25 @@ func Decode(line []byte) (Message, error) {
 		}
 	}
 	return m, nil
+}
+
+// unreadable tells a line that is no JSON, which ends the connection, from one whose meaning is not known. Of another format nothing
+// else is expected to be known, so that is what the error says.
+func unreadable(line []byte, cause error) error {
+	if !json.Valid(line) {
+		return fmt.Errorf("reading a discovery message: %w", cause)
+	}
+	var other struct {
+		Format int `json:"format"`
+	}
+	if json.Unmarshal(line, &other) == nil && other.Format != Format {
+		return wrongFormat(other.Format)
+	}
+	return fmt.Errorf("reading a discovery message: %w: %w", ErrNotUnderstood, cause)
+}
+
+func wrongFormat(format int) error {
+	return fmt.Errorf("a discovery message of format %d, known is %d: %w", format, Format, ErrNotUnderstood)
 }
 
 // check refuses what could not be applied whole.
