@@ -12,7 +12,7 @@ import (
 type labels [3]string
 
 // maxSeries bounds what one metric may hold; what comes after is counted as "other".
-const maxSeries = 4096
+const maxSeries = 1024
 
 // counters finds the counters of a vector without hashing its labels by name: a request costs one read of a map that is copied
 // when a new series appears, and no allocation.
