@@ -1,6 +1,7 @@
 package listen
 
 import (
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -166,9 +167,14 @@ func (n *session) abort(end exchange.End) {
 	if end == exchange.TunnelClosed {
 		return
 	}
-	if c, ok := n.sock.(*net.TCPConn); ok {
+	sock := n.sock
+	if t, ok := sock.(*tls.Conn); ok {
+		sock = t.NetConn()
+	}
+	if c, ok := sock.(*net.TCPConn); ok {
 		_ = c.SetLinger(0)
 	}
+	_ = sock.Close() // before TLS can say that all is well
 }
 
 // Bounds of what is read from a client only to be thrown away.

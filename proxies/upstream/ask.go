@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"errors"
+	"strings"
 	"time"
 
 	"crossroads/proxies/exchange"
@@ -37,14 +38,14 @@ func (t *try) ask(e *endpoint, generation uint64) (result, *exchange.Fault) {
 	word := "answered"
 	if fault != nil {
 		word = fault.Reason
-		e.settle(generation, blame(r, fault))
+		e.settle(generation, blame(fault))
 	}
 	t.up.observer.Attempt(t.up.name, word)
 	return r, fault
 }
 
 // blame is what a try that failed says about its endpoint.
-func blame(r result, f *exchange.Fault) verdict {
+func blame(f *exchange.Fault) verdict {
 	if f == exchange.Overloaded || f.Status < 500 { // our own limit, or the client's body
 		return abandoned
 	}
@@ -86,7 +87,7 @@ func (t *try) exchange(c *conn, generation uint64, until wire.Instant, upgrade b
 	c.cancel = t.x.Cancel
 	c.cancel.Waiting(&c.stop)
 	if err := t.send(c, upgrade); err != nil {
-		fault := t.give(c, err, until)
+		fault := t.give(c, err)
 		if errors.Is(err, errUnsent) {
 			return unprocessed, fault
 		}
@@ -101,7 +102,7 @@ func (t *try) exchange(c *conn, generation uint64, until wire.Instant, upgrade b
 		return answered, nil
 	}
 	arrived := c.Buffered() > 0 || c.response.Status != 0
-	fault := t.give(c, err, until)
+	fault := t.give(c, err)
 	if arrived || fault.Status < 500 {
 		return final, fault
 	}
@@ -122,7 +123,7 @@ func (t *try) send(c *conn, upgrade bool) error {
 	var out wire.Buffer
 	out.TakeSize(headRoom + len(t.body))
 	out.B = wire.AppendRequest(out.B, &t.x.Request.Header, o, c.endpoint.host)
-	if t.body != nil && o.Length == wire.Chunked {
+	if t.stream == nil && o.Length == wire.Chunked {
 		out.B = wire.AppendChunk(out.B, t.body)
 		out.B = append(out.B, wire.LastChunk...)
 	} else {
@@ -145,7 +146,7 @@ func (t *try) receive(c *conn, upgrade bool) error {
 			return err
 		}
 		switch s := c.response.Status; {
-		case s == 101 && upgrade && string(c.response.Switch) == "websocket":
+		case s == 101 && upgrade && strings.EqualFold(string(c.response.Switch), "websocket"):
 			c.tunnel = true
 			return nil
 		case s == 101: // nobody asked (RFC 9110 7.8)
@@ -183,7 +184,7 @@ func (t *try) accept(c *conn) {
 }
 
 // give closes c after a failure and names it.
-func (t *try) give(c *conn, err error, until wire.Instant) *exchange.Fault {
+func (t *try) give(c *conn, err error) *exchange.Fault {
 	c.cancel.Waiting(nil)
 	fault := c.upload.failed()
 	_ = c.Close()

@@ -17,14 +17,24 @@ type framing struct {
 	close     bool // Connection: close
 	upgrade   bool // Connection: upgrade
 	named     bool // Connection names fields to remove
+	options   int  // named by Connection
 	protocol  []byte
 	trailers  bool // TE: trailers
 }
+
+// Bounds of a head besides its size: removing what Connection names costs their product.
+const (
+	maxFields  = 200
+	maxOptions = 32
+)
 
 // readFields splits the field lines of a ready head, checks each (RFC 9112 5), gathers the framing, and marks what ends at this
 // hop (RFC 9110 7.6.1).
 func (c *Conn) readFields(f *framing) error {
 	c.fields = c.fields[:0]
+	if len(c.head.ends) > 1+maxFields {
+		return errHeadLong
+	}
 	for i := 1; i < len(c.head.ends); i++ {
 		line := c.line(i)
 		if line[0] == ' ' || line[0] == '\t' {
@@ -46,6 +56,9 @@ func (c *Conn) readFields(f *framing) error {
 			return err
 		}
 		c.fields = append(c.fields, field{line[:colon], value, drop})
+	}
+	if f.options > maxOptions {
+		return errHeadLong
 	}
 	if f.named {
 		c.dropNamed()
@@ -90,6 +103,7 @@ func (f *framing) connection(list []byte) {
 	var e []byte
 	for len(list) > 0 {
 		e, list = element(list)
+		f.options++
 		switch {
 		case equalFold(e, "close"):
 			f.close = true

@@ -97,6 +97,9 @@ func TestRequestHeadIsRefusedOrReadWhole(t *testing.T) {
 		{"asterisk without OPTIONS", "GET * HTTP/1.1\r\n" + host + "\r\n", errTarget},
 		{"target too long", "GET /" + strings.Repeat("a", 40<<10), errTargetLong},
 		{"head too long", "GET /a HTTP/1.1\r\n" + host + "X: " + strings.Repeat("a", 40<<10), errHeadLong},
+		{"200 fields", "GET /a HTTP/1.1\r\n" + host + strings.Repeat("X: a\r\n", 199) + "\r\n", nil},
+		{"201 fields", "GET /a HTTP/1.1\r\n" + host + strings.Repeat("X: a\r\n", 200) + "\r\n", errHeadLong},
+		{"too many connection options", "GET /a HTTP/1.1\r\n" + host + "Connection: " + strings.Repeat("a,", 40) + "\r\n\r\n", errHeadLong},
 		{"not HTTP at all", "\x16\x03\x01\x02\x00", errStart},
 	} {
 		t.Run(c.name, func(t *testing.T) {
