@@ -24,6 +24,7 @@ const (
 	renewSpread   = 0.01 // drawn at random around it, so that a fleet started together does not renew together
 	firstBackoff  = 500 * time.Millisecond
 	longBackoff   = 150 * time.Second
+	shortest      = 100 * time.Millisecond // between renewals: an authority that is about to end issues ever shorter SVIDs
 	obtainTimeout = 10 * time.Second // of one try at the control plane
 )
 
@@ -331,7 +332,7 @@ func (r renewal) wait(leaf *x509.Certificate, failures int) time.Duration {
 	}
 	if failures == 0 {
 		share := renewAt + renewSpread*(2*r.options.Random()-1)
-		return max(time.Duration(share*float64(remaining)), 0)
+		return max(time.Duration(share*float64(remaining)), shortest)
 	}
 	pause := backoff(failures, r.options.Random())
 	if remaining > 0 {
