@@ -25,7 +25,7 @@ const (
 	firstBackoff  = 500 * time.Millisecond
 	longBackoff   = 150 * time.Second
 	shortest      = 100 * time.Millisecond // between renewals: an authority that is about to end issues ever shorter SVIDs
-	obtainTimeout = 10 * time.Second // of one try at the control plane
+	obtainTimeout = 10 * time.Second       // of one try at the control plane
 )
 
 // Options are what a Source needs besides its configuration. The zero value is ready to use.
