@@ -94,15 +94,15 @@ func TestExitCodes(t *testing.T) {
 	bad := filepath.Join(t.TempDir(), "bad.yaml")
 	require.NoError(t, os.WriteFile(bad, []byte("version: 1\n"), 0o644))
 	for args, code := range map[string]int{
-		"version":                                  0,
-		"--help":                                   0,
-		"validate --config example.yaml":           0,
-		"validate --config " + bad:                 2,
-		"run --config " + bad:                      2,
-		"validate":                                 2,
-		"unknown":                                  2,
-		"version too much":                         2,
-		"validate --config none.yaml":              1,
+		"version":                        0,
+		"--help":                         0,
+		"validate --config example.yaml": 0,
+		"validate --config " + bad:       2,
+		"run --config " + bad:            2,
+		"validate":                       2,
+		"unknown":                        2,
+		"version too much":               2,
+		"validate --config none.yaml":    1,
 		"init --trust-domain m.test --dir main.go": 1,
 	} {
 		require.Equal(t, code, run(strings.Fields(args), io.Discard, io.Discard), args)
