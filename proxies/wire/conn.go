@@ -136,13 +136,6 @@ func (c *Conn) Read(p []byte) (int, error) {
 // Write writes to the connection.
 func (c *Conn) Write(p []byte) (int, error) { return c.sock.Write(p) }
 
-// Take copies what is buffered and consumes it.
-func (c *Conn) Take() []byte {
-	b := append([]byte(nil), c.buf[c.r:c.w]...)
-	c.r = c.w
-	return b
-}
-
 // Quiet looks at the socket without waiting and without consuming: true means that it is open and that nothing waits on it.
 // A connection that cannot be looked at counts as quiet. Bytes on an idle connection belong to no request: whoever reused it would
 // hand them to the next client as its answer.
