@@ -2,6 +2,7 @@ package reports
 
 import (
 	"fmt"
+	"math"
 	"strings"
 
 	"crossroads/reports/quantity"
@@ -66,7 +67,7 @@ func (b *book) addedFinding(rule, what string, m metric, share float64, level qu
 	}
 	margin := quantity.Of(level.Value*share, quantity.Milliseconds)
 	var rises, falls, same, blind []string
-	n := 0
+	n := math.MaxInt
 	for _, arm := range b.others() {
 		q := difference(b.ref(arm), b.ref(b.direct), m, quantity.Milliseconds)
 		if !q.Known() {
@@ -75,9 +76,9 @@ func (b *book) addedFinding(rule, what string, m metric, share float64, level qu
 		f.Evidence = append(f.Evidence, Evidence{b.name(arm), what, q, margin})
 		switch {
 		case q.Interval == nil:
-			blind, n = append(blind, b.name(arm)), q.N
+			blind, n = append(blind, b.name(arm)), min(n, q.N)
 		case !q.Excludes(margin.Value):
-			same, n = append(same, b.name(arm)), q.N
+			same, n = append(same, b.name(arm)), min(n, q.N)
 		case q.Value > 0:
 			rises = append(rises, fmt.Sprintf("%s adds %s", b.name(arm), q.Text()))
 		default:
@@ -95,7 +96,11 @@ func (b *book) addedFinding(rule, what string, m metric, share float64, level qu
 			quantity.Rate(b.refRate), what, list(same), n, margin.WithUnit()))
 	}
 	if len(blind) > 0 {
-		parts = append(parts, fmt.Sprintf("What %s adds to direct's %s cannot be told: no interval (n = %s)", list(blind), what, plural(n, "round")))
+		verb := "adds"
+		if len(blind) > 1 {
+			verb = "add"
+		}
+		parts = append(parts, fmt.Sprintf("What %s %s to direct's %s cannot be told: no interval (n = %s)", list(blind), verb, what, plural(n, "round")))
 	}
 	f.Text = sentence(strings.Join(parts, ". "))
 	return f, len(parts) > 0

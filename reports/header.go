@@ -71,7 +71,7 @@ func (b *book) outcomes() map[results.Outcome]int {
 
 func (b *book) fatal(n map[results.Outcome]int) (reasons []string) {
 	if all := len(b.Trials); 2*n[results.Invalid] > all {
-		reasons = append(reasons, fmt.Sprintf("%s trials are invalid, more than half", of(n[results.Invalid], all)))
+		reasons = append(reasons, fmt.Sprintf("%s trials are invalid, more than half%s", of(n[results.Invalid], all), b.invalidity()))
 	}
 	if b.direct >= 0 && len(b.ref(b.direct).with(results.Valid)) == 0 {
 		reasons = append(reasons, fmt.Sprintf("direct has no valid trial at %s: nothing can be held against it", quantity.Rate(b.refRate)))
@@ -85,7 +85,7 @@ func (b *book) reservations(n map[results.Outcome]int) (reasons []string) {
 		reasons = append(reasons, fmt.Sprintf("%s trials failed: a process of the target ended, or was never ready", of(k, all)))
 	}
 	if k := n[results.Invalid]; float64(k) > mostInvalid*float64(all) && 2*k <= all {
-		reasons = append(reasons, fmt.Sprintf("%s trials are invalid and excluded", of(k, all)))
+		reasons = append(reasons, fmt.Sprintf("%s trials are invalid and excluded%s", of(k, all), b.invalidity()))
 	}
 	if k := len(b.Exclusions); k > 0 {
 		reasons = append(reasons, "parity kept out "+list(b.excluded()))
@@ -110,6 +110,27 @@ func (b *book) reservations(n map[results.Outcome]int) (reasons []string) {
 		reasons = append(reasons, "quick look, not evidence: processes were kept alive over rounds")
 	}
 	return reasons
+}
+
+// invalidity names the rules that made trials invalid, the most frequent first: ": on time (12), steal (3)".
+func (b *book) invalidity() string {
+	count := map[string]int{}
+	for _, t := range b.Trials {
+		if t.Outcome == results.Invalid {
+			for _, r := range t.Reasons {
+				count[r.Rule]++
+			}
+		}
+	}
+	rules := sortedKeys(count)
+	slices.SortStableFunc(rules, func(x, y string) int { return count[y] - count[x] })
+	for i, r := range rules {
+		rules[i] = fmt.Sprintf("%s (%s)", r, quantity.Count(count[r]))
+	}
+	if len(rules) == 0 {
+		return ""
+	}
+	return "; rules: " + list(rules)
 }
 
 // excluded names the arms that parity kept out, and of how many rounds.

@@ -2,6 +2,7 @@ package reports
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"crossroads/reports/quantity"
@@ -40,11 +41,32 @@ func (b *book) costs() *Table {
 			number(c.errors()), number(c.headroom()))
 		t.Rows = append(t.Rows, row)
 	}
-	t.Notes = []string{
+	t.Notes = append(b.originLimited(),
 		"Added: Hodges–Lehmann estimate over rounds of the quantile of the response time minus that of direct in the same round; in brackets the 95% signed-rank interval.",
-		"Highest rate: of the rates that were run; the objectives are " + b.objectiveTexts() + ". CPU: of every process but the driver.",
-	}
+		"Highest rate: of the rates that were run; the objectives are "+b.objectiveTexts()+". CPU: of every process but the driver.",
+	)
 	return t
+}
+
+// originLimited names the arms whose application, and not a proxy, was short of CPU.
+func (b *book) originLimited() []string {
+	var all []string
+	for arm := range b.Plan.Arms {
+		n := 0
+		trials := b.ref(arm).with(results.Valid, results.Saturated)
+		for _, t := range trials {
+			if slices.ContainsFunc(t.Flags, func(r results.Reason) bool { return r.Rule == results.RuleOrigin }) {
+				n++
+			}
+		}
+		if n > 0 {
+			all = append(all, fmt.Sprintf("%s (%s trials)", b.name(arm), of(n, len(trials))))
+		}
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	return []string{sentence("Origin-limited, so that the proxies may look better than they are: " + list(all))}
 }
 
 // added is the overhead, and for direct its own level, which the overheads add to.

@@ -155,7 +155,7 @@ func cellHTML(c Cell, places int) template.HTML {
 		if c.Quantity.Interval == nil {
 			class = "sub note"
 		}
-		main += ` <span class="` + class + `">` + template.HTMLEscapeString(sub) + `</span>`
+		main += ` <span class="` + class + `">` + template.HTMLEscapeString(unbroken(sub)) + `</span>`
 	}
 	return template.HTML(main)
 }

@@ -82,10 +82,12 @@ func (t *terminal) wrap(head, s string) {
 	t.line(line)
 }
 
-var glue = regexp.MustCompile(`(\[\S+,) (\S+\])|(\d) (ms|s|MiB)\b`)
+var glue = regexp.MustCompile(`\[\S+, \S+\]|\d (ms|s|MiB)\b|\(n = \d+( \w+)?\)|n = \d+|\d+ of [\d,]+`)
 
 // unbroken keeps numbers whole: a line ends neither before a unit nor within an interval.
-func unbroken(s string) string { return glue.ReplaceAllString(s, "${1}${3}\u00a0${2}${4}") }
+func unbroken(s string) string {
+	return glue.ReplaceAllStringFunc(s, func(n string) string { return strings.ReplaceAll(n, " ", "\u00a0") })
+}
 
 // clean takes control characters out of what users named: they could drive the terminal.
 func clean(s string) string {
@@ -249,7 +251,7 @@ func spaced(n string, places int) string {
 // fold breaks text at spaces into lines of at most width columns, longer words excepted.
 func fold(s string, width int) []string {
 	var lines []string
-	for _, word := range strings.Fields(s) {
+	for _, word := range strings.Split(unbroken(s), " ") {
 		if n := len(lines); n > 0 && runewidth.StringWidth(lines[n-1])+1+runewidth.StringWidth(word) <= width {
 			lines[n-1] += " " + word
 		} else {
