@@ -251,7 +251,11 @@ func spaced(n string, places int) string {
 // fold breaks text at spaces into lines of at most width columns, longer words excepted.
 func fold(s string, width int) []string {
 	var lines []string
-	for _, word := range strings.Split(unbroken(s), " ") {
+	words := strings.Fields(s)
+	if width >= foldWidths[0] {
+		words = strings.Split(unbroken(s), " ")
+	}
+	for _, word := range words {
 		if n := len(lines); n > 0 && runewidth.StringWidth(lines[n-1])+1+runewidth.StringWidth(word) <= width {
 			lines[n-1] += " " + word
 		} else {
