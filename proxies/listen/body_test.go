@@ -142,6 +142,25 @@ func TestBodyLimit(t *testing.T) {
 	require.Empty(t, o.take(), "none reached the origin whole")
 }
 
+func TestBodyLimitOfARoute(t *testing.T) {
+	o := newRecorder(t)
+	defer o.close()
+	ends := make(chan exchange.End, 4)
+	p := startProxy(t, o.address, func(_ *listen.Options, chain *exchange.Chain, _ *config.Upstream) {
+		chain.Stages = []exchange.Stage{routeStage{&exchange.Route{MaxBody: 5}, ends}}
+	})
+	for body, want := range map[string]int{
+		"Content-Length: 5\r\n\r\nhello":                             200,
+		"Content-Length: 6\r\n\r\nhello!":                            413,
+		"Transfer-Encoding: chunked\r\n\r\n6\r\nhello!\r\n0\r\n\r\n": 413,
+	} {
+		status, _ := dial(t, p.address).send("POST /t HTTP/1.1\r\nHost: gw.test\r\n" + body).receive()
+		require.Equal(t, want, status, body)
+		<-ends
+	}
+	require.Len(t, o.take(), 1)
+}
+
 func TestEarlyAnswerDuringAnUpload(t *testing.T) {
 	address := origin(t, func(c net.Conn, in *bufio.Reader) {
 		if _, err := readHead(in); err != nil {
