@@ -19,7 +19,7 @@ func (g *Gateway) buildChain(s *snapshot, old *snapshot) error {
 	}
 	g.rateLimits(s, old)
 	metrics := stage.NewRouteMetrics(g.metrics, g.requests, s.routes)
-	access := stage.NewAccessLog(g.access, s.config.Log.Sample.F())
+	access := stage.NewAccessLog(g.access, "", s.config.Log.Sample.F())
 	timing := stage.NewServerTiming("gateway")
 
 	var chain []exchange.Stage
@@ -42,9 +42,11 @@ func (g *Gateway) buildChain(s *snapshot, old *snapshot) error {
 	if len(chain) > exchange.MaxStages {
 		return fmt.Errorf("%d stages: a chain has at most %d", len(chain), exchange.MaxStages)
 	}
-	metrics.Watch(chain)
-	access.Watch(chain)
-	timing.Watch(chain)
+	if s.ledger > 0 {
+		metrics.Watch(chain)
+		access.Watch(chain)
+		timing.Watch(chain)
+	}
 	s.chain = exchange.Chain{Stages: chain, Forward: backends{}, OnFault: writeProblem}
 	s.describe()
 	return nil

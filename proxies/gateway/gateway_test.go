@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -147,6 +148,19 @@ func (r *running) admin(method, path string) (int, string) {
 	return resp.StatusCode, string(text)
 }
 
+// shows waits until the metrics hold something, a string or a *regexp.Regexp: a request is counted once its response is out.
+func (r *running) shows(what any) {
+	r.t.Helper()
+	pattern, ok := what.(*regexp.Regexp)
+	if !ok {
+		pattern = regexp.MustCompile(regexp.QuoteMeta(what.(string)))
+	}
+	require.Eventually(r.t, func() bool {
+		_, text := r.admin("GET", "/metrics")
+		return pattern.MatchString(text)
+	}, 10*time.Second, 5*time.Millisecond, pattern.String())
+}
+
 func upstreams(addresses ...string) string {
 	var b strings.Builder
 	b.WriteString("upstreams:\n")
@@ -221,10 +235,9 @@ log: {access: stdout}
 	require.Contains(t, limited.body, `"violated-policies":["probes"]`)
 	require.Equal(t, 200, g.get("/", "X-Api-Key: demo").StatusCode, "the limit is the other's")
 
-	_, shown := g.admin("GET", "/metrics")
-	require.Contains(t, shown, `gateway_http_requests_total{code="429",method="GET",route="all"} 1`)
-	require.Contains(t, shown, `gateway_rejected_requests_total{reason="rate_limited"} 1`)
-	require.Regexp(t, `gateway_stages_info{hash="[0-9a-f]{16}",stages="access_log,metrics,forwarding,request_id,trace,route,key_auth,rate_limit"} 1`, shown)
+	g.shows(`gateway_http_requests_total{code="429",method="GET",route="all"} 1`)
+	g.shows(`gateway_rejected_requests_total{reason="rate_limited"} 1`)
+	g.shows(regexp.MustCompile(`gateway_stages_info{hash="[0-9a-f]{16}",stages="access_log,metrics,forwarding,request_id,trace,route,key_auth,rate_limit"} 1`))
 	require.NoError(t, g.drained())
 	var reasons []string
 	for line := range strings.Lines(g.log.String()) {
@@ -250,10 +263,9 @@ func TestShadowStagesActOnNothing(t *testing.T) {
 		require.Contains(t, a.body, "X-Api-Key")
 		require.Empty(t, a.Header.Get("RateLimit"))
 	}
-	_, shown := g.admin("GET", "/metrics")
-	require.Contains(t, shown, `gateway_auth_decisions_total{outcome="shadow_unknown",scheme="key"} 3`)
-	require.Contains(t, shown, `gateway_rate_limit_decisions_total{decision="shadow_denied",policy="p"} 2`)
-	require.Contains(t, shown, `key_auth=shadow`)
+	g.shows(`gateway_auth_decisions_total{outcome="shadow_unknown",scheme="key"} 3`)
+	g.shows(`gateway_rate_limit_decisions_total{decision="shadow_denied",policy="p"} 2`)
+	g.shows(`key_auth=shadow`)
 }
 
 func TestNoEndpointAnswers503(t *testing.T) {
@@ -270,8 +282,7 @@ func TestNoEndpointAnswers503(t *testing.T) {
 	code, body := g.admin("GET", "/upstreams")
 	require.Equal(t, 200, code)
 	require.Contains(t, body, `"breaker": "open"`)
-	_, shown := g.admin("GET", "/metrics")
-	require.Contains(t, shown, `gateway_endpoint_healthy{endpoint="`+dead+`",upstream="u0"} 0`)
+	g.shows(`gateway_endpoint_healthy{endpoint="` + dead + `",upstream="u0"} 0`)
 }
 
 func TestWeightsShareRequests(t *testing.T) {
@@ -310,8 +321,7 @@ func TestLedgerTellsStageTimes(t *testing.T) {
 	g := start(t, upstreams(origin(t, "a"))+everything+"ledger: {sample: 100%}\nlog: {access: stdout}\n")
 	timing := g.get("/").Header.Get("Server-Timing")
 	require.Regexp(t, `^gateway;dur=[0-9.]+, gateway-upstream;dur=[0-9.]+, .*gateway-route;dur=`, timing)
-	_, shown := g.admin("GET", "/metrics")
-	require.Contains(t, shown, `gateway_stage_duration_seconds_count{stage="forwarding"} 1`)
+	g.shows(`gateway_stage_duration_seconds_count{stage="forwarding"} 1`)
 	require.NoError(t, g.drained())
 	require.Contains(t, g.log.String(), `"stages_us":{"server_timing":`)
 }
@@ -360,8 +370,7 @@ func TestReloadUnderLoadFailsNoRequest(t *testing.T) {
 		_, ok := seen.Load(name)
 		require.True(t, ok, "requests reached %s", name)
 	}
-	_, shown := g.admin("GET", "/metrics")
-	require.Contains(t, shown, `gateway_config_reloads_total{result="accepted"} 60`)
+	g.shows(`gateway_config_reloads_total{result="accepted"} 60`)
 }
 
 func TestBadReloadKeepsWhatIsInForce(t *testing.T) {
@@ -378,8 +387,7 @@ func TestBadReloadKeepsWhatIsInForce(t *testing.T) {
 	require.Equal(t, 422, code)
 	require.Contains(t, body, "`admin` changed")
 	require.Equal(t, 200, g.get("/").StatusCode)
-	_, shown := g.admin("GET", "/metrics")
-	require.Contains(t, shown, `gateway_config_reloads_total{result="refused"} 2`)
+	g.shows(`gateway_config_reloads_total{result="refused"} 2`)
 }
 
 func TestReloadForgivesNoDebt(t *testing.T) {

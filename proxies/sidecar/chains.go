@@ -1,7 +1,10 @@
 package sidecar
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"math/rand/v2"
+	"strings"
 
 	"crossroads/proxies/exchange"
 	"crossroads/proxies/stage"
@@ -10,26 +13,35 @@ import (
 // inboundChain writes out what a call to the application passes. With edge it comes from outside of the mesh, and nothing that it
 // says about itself is believed.
 func (s *Sidecar) inboundChain(edge bool) exchange.Service {
-	route := &exchange.Route{Name: s.config.Service, Idle: streamIdle,
-		Backends: []exchange.Backend{{Name: "app", Weight: 1, To: s.app}}}
-	b := s.chain(stage.NewEdgeMetrics(s.metrics, s.edges, true, s.config.Service))
+	name := "inbound"
+	if edge {
+		name = "ingress"
+	}
+	b := s.chain(name, stage.NewEdgeMetrics(s.metrics, s.edges, true, s.config.Service))
 	if edge {
 		b.add(stage.NewForwarding(s.config.Clients.TrustedHops)) // a client outside may claim to be anybody
 	}
-	b.add(stage.NewMeshPeer())                                                                     // who calls, proved by its certificate, before anything looks at it
-	b.add(stage.NewRequestID(!edge))                                                               // inside the mesh the edge has named the request already
-	b.add(stage.NewTrace())                                                                        // continued: a hop of its own in the trace
-	b.add(stage.NewService(func([]byte) (*exchange.Route, *exchange.Fault) { return route, nil })) // there is one application
-	return b.service()
+	b.add(stage.NewMeshPeer())          // who calls, proved by its certificate, before anything looks at it
+	b.add(stage.NewRequestID(!edge))    // inside the mesh the edge has named the request already
+	b.add(stage.NewTrace())             // continued: a hop of its own in the trace
+	b.add(stage.NewService(s.theApp())) // whatever the Host field says: there is one application here
+	return s.finish(b)
+}
+
+// theApp is what every inbound call is for.
+func (s *Sidecar) theApp() func([]byte) (*exchange.Route, *exchange.Fault) {
+	app := &exchange.Route{Name: s.config.Service, Idle: streamIdle,
+		Backends: []exchange.Backend{{Name: "app", Weight: 1, To: s.app}}}
+	return func([]byte) (*exchange.Route, *exchange.Fault) { return app, nil }
 }
 
 // outboundChain writes out what a call of the application passes.
 func (s *Sidecar) outboundChain() exchange.Service {
-	b := s.chain(stage.NewEdgeMetrics(s.metrics, s.edges, false, s.self()))
+	b := s.chain("outbound", stage.NewEdgeMetrics(s.metrics, s.edges, false, s.self()))
 	b.add(stage.NewRequestID(true))         // the application passes on what it was given
 	b.add(stage.NewTrace())                 // continued: a hop of its own in the trace
 	b.add(stage.NewService(s.catalog.find)) // which service the Host field names; balancing is behind it
-	return b.service()
+	return s.finish(b)
 }
 
 // self names this sidecar as the source of calls: its identity, or the service where it has none.
@@ -42,18 +54,19 @@ func (s *Sidecar) self() string {
 
 // builder collects a chain; what it begins with is the same for both directions.
 type builder struct {
+	name    string
 	stages  []exchange.Stage
 	watch   []interface{ Watch([]exchange.Stage) }
 	sampled float64
 }
 
-func (s *Sidecar) chain(metrics *stage.Metrics) *builder {
-	b := &builder{sampled: s.config.Ledger.Sample.F()}
+func (s *Sidecar) chain(name string, metrics *stage.Metrics) *builder {
+	b := &builder{name: name, sampled: s.config.Ledger.Sample.F()}
 	if b.sampled > 0 {
 		b.add(stage.NewServerTiming("sidecar")) // first: its Outward is last
 	}
 	if s.access != nil {
-		b.add(stage.NewAccessLog(s.access, s.config.Log.Sample.F())) // its Finish is nearly last, and so knows how everything ended
+		b.add(stage.NewAccessLog(s.access, name, s.config.Log.Sample.F())) // its Finish is nearly last, and so knows how everything ended
 	}
 	b.add(metrics) // in front of all that may refuse, because refusals count
 	return b
@@ -61,12 +74,21 @@ func (s *Sidecar) chain(metrics *stage.Metrics) *builder {
 
 func (b *builder) add(st exchange.Stage) {
 	b.stages = append(b.stages, st)
-	if w, ok := st.(interface{ Watch([]exchange.Stage) }); ok {
+	if w, ok := st.(interface{ Watch([]exchange.Stage) }); ok && b.sampled > 0 {
 		b.watch = append(b.watch, w)
 	}
 }
 
-func (b *builder) service() exchange.Service {
+// finish makes a chain of what was collected, and exports of which stages the chains consist, so that a record can prove what ran.
+func (s *Sidecar) finish(b *builder) exchange.Service {
+	words := make([]string, 0, len(b.stages))
+	for _, st := range b.stages {
+		words = append(words, st.Name())
+	}
+	s.chains = append(s.chains, b.name+":"+strings.Join(words, ","))
+	all := strings.Join(s.chains, " ") + " mtls:" + s.config.MTLS
+	sum := sha256.Sum256([]byte(all))
+	s.metrics.Stages(hex.EncodeToString(sum[:8]), all)
 	for _, w := range b.watch {
 		w.Watch(b.stages)
 	}

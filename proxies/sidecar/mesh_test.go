@@ -2,22 +2,13 @@ package sidecar
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/json"
-	"encoding/pem"
 	"fmt"
 	"io"
 	"log/slog"
-	"math/big"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
-	"os"
-	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -25,58 +16,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"crossroads/proxies/config"
+	"crossroads/proxies/operate/operatetest"
 )
-
-// authority signs SVIDs into files, as an operator without a control plane would.
-type authority struct {
-	t      *testing.T
-	domain string
-	cert   *x509.Certificate
-	key    *ecdsa.PrivateKey
-}
-
-func newAuthority(t *testing.T, domain string) *authority {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
-	u := &url.URL{Scheme: "spiffe", Host: domain}
-	c := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: domain}, URIs: []*url.URL{u},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
-		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign}
-	raw, err := x509.CreateCertificate(rand.Reader, c, c, &key.PublicKey, key)
-	require.NoError(t, err)
-	c, err = x509.ParseCertificate(raw)
-	require.NoError(t, err)
-	return &authority{t, domain, c, key}
-}
-
-func (a *authority) id(service string) string {
-	return "spiffe://" + a.domain + "/ns/default/sa/" + service
-}
-
-// identity writes an SVID for a service and returns the part of a configuration that uses it.
-func (a *authority) identity(service string) string {
-	a.t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(a.t, err)
-	u, err := url.Parse(a.id(service))
-	require.NoError(a.t, err)
-	c := &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()), URIs: []*url.URL{u},
-		NotBefore: time.Now().Add(-time.Minute), NotAfter: time.Now().Add(time.Hour), BasicConstraintsValid: true,
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}}
-	raw, err := x509.CreateCertificate(rand.Reader, c, a.cert, &key.PublicKey, a.key)
-	require.NoError(a.t, err)
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	require.NoError(a.t, err)
-	dir := a.t.TempDir()
-	write := func(name, kind string, der []byte) string {
-		file := filepath.Join(dir, name)
-		require.NoError(a.t, os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600))
-		return file
-	}
-	return fmt.Sprintf("identity: {trust_domain: %s, id: %s, files: {certificate: %s, key: %s, bundle: %s}}\n", a.domain, a.id(service),
-		write("cert.pem", "CERTIFICATE", raw), write("key.pem", "PRIVATE KEY", der), write("bundle.pem", "CERTIFICATE", a.cert.Raw))
-}
 
 // running is a sidecar that serves.
 type running struct {
@@ -141,17 +82,19 @@ func (r *running) call(service string, fields ...string) answer {
 	return a
 }
 
-func (r *running) metrics() string {
+// shows waits until the metrics hold every line that begins so: a request is counted once its response is out.
+func (r *running) shows(lines ...string) {
 	r.t.Helper()
-	a, err := get(r.t, r.AdminAddress(), "")
-	require.NoError(r.t, err)
-	resp, err := http.Get("http://" + r.AdminAddress() + "/metrics")
-	require.NoError(r.t, err)
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	require.NoError(r.t, err)
-	require.Equal(r.t, 404, a.StatusCode, "the admin listener is no proxy")
-	return string(text)
+	for _, line := range lines {
+		pattern := regexp.MustCompile("(?m)^" + line)
+		require.Eventually(r.t, func() bool {
+			resp, err := http.Get("http://" + r.AdminAddress() + "/metrics")
+			require.NoError(r.t, err)
+			defer resp.Body.Close()
+			text, err := io.ReadAll(resp.Body)
+			return err == nil && pattern.Match(text)
+		}, 10*time.Second, 5*time.Millisecond, line)
+	}
 }
 
 // app answers with the fields it was asked with.
@@ -178,13 +121,13 @@ func outbound(service, address, identity string) string {
 }
 
 func TestTwoSidecarsOneCall(t *testing.T) {
-	ca := newAuthority(t, "example.org")
-	stock := start(t, "stock", ca.identity("stock")+inbound(app(t)))
-	orders := start(t, "orders", ca.identity("orders")+outbound("stock", stock.inboundAt(), ca.id("stock")))
+	ca := operatetest.NewAuthority(t, "example.org")
+	stock := start(t, "stock", ca.Identity("stock")+inbound(app(t)))
+	orders := start(t, "orders", ca.Identity("orders")+outbound("stock", stock.inboundAt(), ca.ID("stock")))
 	for range 3 {
-		a := orders.call("STOCK:80", "X-Mesh-Peer: "+ca.id("admin"), "X-Forwarded-For: 203.0.113.9", "X-Request-Id: r1")
+		a := orders.call("STOCK:80", "X-Mesh-Peer: "+ca.ID("admin"), "X-Forwarded-For: 203.0.113.9", "X-Request-Id: r1")
 		require.Equal(t, 200, a.StatusCode, a.body)
-		require.Equal(t, ca.id("orders"), a.seen.Get("X-Mesh-Peer"), "the certificate, not the claim")
+		require.Equal(t, ca.ID("orders"), a.seen.Get("X-Mesh-Peer"), "the certificate, not the claim")
 		require.Equal(t, []string{"1.1 orders-outbound", "1.1 stock-inbound"}, a.seen["Via"])
 		require.Equal(t, "203.0.113.9", a.seen.Get("X-Forwarded-For"), "what the edge found out goes on")
 		require.Equal(t, "r1", a.seen.Get("X-Request-Id"))
@@ -194,26 +137,22 @@ func TestTwoSidecarsOneCall(t *testing.T) {
 	require.Equal(t, 500, failed.StatusCode)
 	require.Empty(t, failed.Header.Get("X-Mesh-Error"))
 
-	edge := func(direction, source, code, class string) string {
-		return fmt.Sprintf(`sidecar_requests_total{classification=%q,code=%q,destination="stock",direction=%q,source=%q}`, class, code, direction, source)
+	edge := func(direction, code, class string, n int) string {
+		return regexp.QuoteMeta(fmt.Sprintf(`sidecar_requests_total{classification=%q,code=%q,destination="stock",direction=%q,source=%q} %d`,
+			class, code, direction, ca.ID("orders"), n))
 	}
-	for _, side := range []struct {
-		r    *running
-		name string
-	}{{orders, "outbound"}, {stock, "inbound"}} {
-		shown := side.r.metrics()
-		require.Contains(t, shown, edge(side.name, ca.id("orders"), "200", "success")+" 3")
-		require.Contains(t, shown, edge(side.name, ca.id("orders"), "500", "failure")+" 1")
-		require.Contains(t, shown, "sidecar_svid_expiry_seconds")
+	for side, r := range map[string]*running{"outbound": orders, "inbound": stock} {
+		r.shows(edge(side, "200", "success", 3), edge(side, "500", "failure", 1), "sidecar_svid_expiry_seconds 3",
+			`sidecar_stages_info{hash="[0-9a-f]{16}",stages="`+side+`:metrics,.*,service mtls:strict"} 1`)
 	}
 }
 
 func TestStrictRefusesPlaintextAndStrangers(t *testing.T) {
-	ca, foreign := newAuthority(t, "example.org"), newAuthority(t, "example.org")
+	ca, foreign := operatetest.NewAuthority(t, "example.org"), operatetest.NewAuthority(t, "example.org")
 	asked := 0
 	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked++ }))
 	t.Cleanup(s.Close)
-	stock := start(t, "stock", ca.identity("stock")+inbound(s.Listener.Addr().String()))
+	stock := start(t, "stock", ca.Identity("stock")+inbound(s.Listener.Addr().String()))
 
 	_, err := get(t, stock.inboundAt(), "stock")
 	require.Error(t, err, "plaintext")
@@ -222,7 +161,7 @@ func TestStrictRefusesPlaintextAndStrangers(t *testing.T) {
 	_, err = anonymous.Get("https://" + stock.inboundAt())
 	require.Error(t, err, "TLS without a certificate")
 
-	stranger := start(t, "orders", foreign.identity("orders")+outbound("stock", stock.inboundAt(), ca.id("stock")))
+	stranger := start(t, "orders", foreign.Identity("orders")+outbound("stock", stock.inboundAt(), ca.ID("stock")))
 	a := stranger.call("stock")
 	require.Equal(t, 502, a.StatusCode)
 	require.NotEmpty(t, a.Header.Get("X-Mesh-Error"))
@@ -230,42 +169,42 @@ func TestStrictRefusesPlaintextAndStrangers(t *testing.T) {
 }
 
 func TestWrongIdentityIsRefused(t *testing.T) {
-	ca := newAuthority(t, "example.org")
+	ca := operatetest.NewAuthority(t, "example.org")
 	asked := 0
 	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked++ }))
 	t.Cleanup(s.Close)
-	impostor := start(t, "impostor", ca.identity("impostor")+inbound(s.Listener.Addr().String()))
-	orders := start(t, "orders", ca.identity("orders")+outbound("stock", impostor.inboundAt(), ca.id("stock")))
+	impostor := start(t, "impostor", ca.Identity("impostor")+inbound(s.Listener.Addr().String()))
+	orders := start(t, "orders", ca.Identity("orders")+outbound("stock", impostor.inboundAt(), ca.ID("stock")))
 	a := orders.call("stock")
 	require.Equal(t, 502, a.StatusCode)
 	require.Equal(t, "upstream_identity", a.Header.Get("X-Mesh-Error"))
-	require.Contains(t, orders.metrics(), `classification="mesh_error",code="502",destination="stock"`)
+	orders.shows(`sidecar_requests_total{classification="mesh_error",code="502",destination="stock"`)
 	require.Zero(t, asked)
 }
 
 func TestPermissiveTakesBoth(t *testing.T) {
-	ca := newAuthority(t, "example.org")
-	stock := start(t, "stock", "mtls: permissive\n"+ca.identity("stock")+inbound(app(t)))
-	orders := start(t, "orders", ca.identity("orders")+outbound("stock", stock.inboundAt(), ca.id("stock")))
+	ca := operatetest.NewAuthority(t, "example.org")
+	stock := start(t, "stock", "mtls: permissive\n"+ca.Identity("stock")+inbound(app(t)))
+	orders := start(t, "orders", ca.Identity("orders")+outbound("stock", stock.inboundAt(), ca.ID("stock")))
 	a := orders.call("stock")
 	require.Equal(t, 200, a.StatusCode, a.body)
-	require.Equal(t, ca.id("orders"), a.seen.Get("X-Mesh-Peer"))
-	plain, err := get(t, stock.inboundAt(), "stock", "X-Mesh-Peer: "+ca.id("admin"))
+	require.Equal(t, ca.ID("orders"), a.seen.Get("X-Mesh-Peer"))
+	plain, err := get(t, stock.inboundAt(), "stock", "X-Mesh-Peer: "+ca.ID("admin"))
 	require.NoError(t, err)
 	require.Equal(t, 200, plain.StatusCode)
 	require.Empty(t, plain.seen.Get("X-Mesh-Peer"), "nobody proved anything")
 }
 
 func TestPermissiveCallsInPlaintextWhoeverHasNoIdentity(t *testing.T) {
-	ca := newAuthority(t, "example.org")
-	orders := start(t, "orders", "mtls: permissive\n"+ca.identity("orders")+
+	ca := operatetest.NewAuthority(t, "example.org")
+	orders := start(t, "orders", "mtls: permissive\n"+ca.Identity("orders")+
 		fmt.Sprintf("outbound: {listen: \"127.0.0.1:0\", upstreams: {legacy: {endpoints: [{address: %q}]}}}\n", app(t)))
 	require.Equal(t, 200, orders.call("legacy").StatusCode)
 }
 
 func TestIngressIsAnEdge(t *testing.T) {
-	ca := newAuthority(t, "example.org")
-	front := start(t, "front", ca.identity("front")+inbound(app(t), `, ingress: "127.0.0.1:0"`))
+	ca := operatetest.NewAuthority(t, "example.org")
+	front := start(t, "front", ca.Identity("front")+inbound(app(t), `, ingress: "127.0.0.1:0"`))
 	a, err := get(t, front.Address("ingress").String(), "front", "X-Forwarded-For: 6.6.6.6", "X-Request-Id: mine", "X-Mesh-Peer: x")
 	require.NoError(t, err)
 	require.Equal(t, 200, a.StatusCode)

@@ -46,6 +46,7 @@ type Sidecar struct {
 	catalog  *catalog           // the services it may call; nil without outbound
 	inbound  []front
 	outbound []front
+	chains   []string // in words, for stages_info
 }
 
 // front is a listener and what serves it.

@@ -13,14 +13,16 @@ import (
 // the head of a chain. A line costs no allocation once its buffer has grown.
 type AccessLog struct {
 	log    *telemetry.AccessLog
+	chain  string
 	sample float64
 	stages []exchange.Stage
 	lines  sync.Pool // of *[]byte
 }
 
-// NewAccessLog makes the stage; sample is the share of exchanges without a fault that are logged.
-func NewAccessLog(log *telemetry.AccessLog, sample float64) *AccessLog {
-	return &AccessLog{log: log, sample: sample, lines: sync.Pool{New: func() any { b := make([]byte, 0, 1024); return &b }}}
+// NewAccessLog makes the stage; sample is the share of exchanges without a fault that are logged, chain names this chain where a
+// proxy has several.
+func NewAccessLog(log *telemetry.AccessLog, chain string, sample float64) *AccessLog {
+	return &AccessLog{log: log, chain: chain, sample: sample, lines: sync.Pool{New: func() any { b := make([]byte, 0, 1024); return &b }}}
 }
 
 // Watch tells the stage of which chain it is a part, so that stage times can be logged by name.
@@ -41,7 +43,7 @@ func (s *AccessLog) Finish(x *exchange.Exchange, end exchange.End) {
 		return
 	}
 	line := s.lines.Get().(*[]byte)
-	*line = telemetry.AppendLine((*line)[:0], x, end, time.Since(x.Start), s.stages)
+	*line = telemetry.AppendLine((*line)[:0], s.chain, x, end, time.Since(x.Start), s.stages)
 	s.log.Write(*line)
 	s.lines.Put(line)
 }

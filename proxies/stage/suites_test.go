@@ -152,6 +152,6 @@ func TestObservingStagesSuite(t *testing.T) {
 	pass := []request{{}, {Route: r}, {Route: r, Method: "BREW"}}
 	stagetest.Run(t, stagetest.Suite{New: always(routes), Pass: pass, Free: true})
 	stagetest.Run(t, stagetest.Suite{New: always(stage.NewEdgeMetrics(edges, edges.NewEdges(), true, "orders")), Pass: pass, Free: true})
-	stagetest.Run(t, stagetest.Suite{New: always(stage.NewAccessLog(log, 1)), Pass: pass})
+	stagetest.Run(t, stagetest.Suite{New: always(stage.NewAccessLog(log, "inbound", 1)), Pass: pass})
 	stagetest.Run(t, stagetest.Suite{New: always(timing), Pass: pass, Free: true})
 }

@@ -13,11 +13,15 @@ import (
 const maxLogged = 1024
 
 // AppendLine writes the access log's line for a finished exchange. Times are in microseconds; overhead is the time in the proxy
-// alone. The query is left out: it may hold credentials. stages are the chain's, for the ledger of sampled exchanges.
-func AppendLine(dst []byte, x *exchange.Exchange, end exchange.End, took time.Duration, stages []exchange.Stage) []byte {
+// alone. The query is left out: it may hold credentials. chain names the one
+// that served, where a proxy has several; stages are its stages, for the ledger of sampled exchanges.
+func AppendLine(dst []byte, chain string, x *exchange.Exchange, end exchange.End, took time.Duration, stages []exchange.Stage) []byte {
 	dst = append(dst, `{"time":"`...)
 	dst = x.Start.UTC().AppendFormat(dst, "2006-01-02T15:04:05.000000Z")
 	dst = append(dst, '"')
+	if chain != "" {
+		dst = text(dst, "chain", chain)
+	}
 	dst = text(dst, "id", x.ID)
 	if x.Trace.Valid {
 		dst = append(dst, `,"trace":"`...)

@@ -36,7 +36,7 @@ func sampleExchange() *exchange.Exchange {
 
 func line(t *testing.T, x *exchange.Exchange, end exchange.End, stages ...exchange.Stage) map[string]any {
 	t.Helper()
-	text := AppendLine(nil, x, end, time.Millisecond, stages)
+	text := AppendLine(nil, "inbound", x, end, time.Millisecond, stages)
 	require.True(t, bytes.HasSuffix(text, []byte("}\n")))
 	require.Equal(t, 1, bytes.Count(text, []byte("\n")), "one line")
 	var m map[string]any
@@ -53,7 +53,7 @@ func TestLineSaysWhatHappened(t *testing.T) {
 	x.Trace = StartTrace()
 	m := line(t, x, exchange.Complete)
 	for key, want := range map[string]any{
-		"time": "2026-01-02T03:04:05.000678Z", "id": "id-1", "method": "GET", "host": "example.com", "path": "/a", "status": 200.0,
+		"time": "2026-01-02T03:04:05.000678Z", "chain": "inbound", "id": "id-1", "method": "GET", "host": "example.com", "path": "/a", "status": 200.0,
 		"reason": "ok", "route": "orders", "client": "192.0.2.1", "consumer": "demo", "peer": "spiffe://d/ns/n/sa/a",
 		"duration_us": 1000.0, "overhead_us": 700.0, "upstream_us": 300.0, "attempts": 2.0, "endpoint": "10.0.0.1:80",
 	} {
@@ -107,7 +107,7 @@ func TestLedgerInLineAndServerTiming(t *testing.T) {
 func TestLineDoesNotAllocate(t *testing.T) {
 	x := sampleExchange()
 	buffer := make([]byte, 0, 4096)
-	require.Zero(t, testing.AllocsPerRun(100, func() { AppendLine(buffer, x, exchange.Complete, time.Millisecond, nil) }))
+	require.Zero(t, testing.AllocsPerRun(100, func() { AppendLine(buffer, "", x, exchange.Complete, time.Millisecond, nil) }))
 }
 
 func TestAccessLogWritesEveryLine(t *testing.T) {
