@@ -134,7 +134,7 @@ func nines(low, high float64) []plot.Tick {
 	for _, p := range []struct {
 		q     float64
 		label string
-	}{{0.5, "p50"}, {0.75, "p75"}, {0.9, "p90"}, {0.99, "p99"}, {0.999, "p99.9"}, {0.9999, "p99.99"}, {0.99999, "p99.999"}} {
+	}{{0.5, "p50"}, {0.9, "p90"}, {0.99, "p99"}, {0.999, "p99.9"}, {0.9999, "p99.99"}, {0.99999, "p99.999"}} {
 		if x := -math.Log10(1 - p.q); x >= low-1e-9 && x <= high+1e-9 {
 			ticks = append(ticks, plot.Tick{Value: x, Label: p.label})
 		}

@@ -47,7 +47,7 @@ func TestTicks(t *testing.T) {
 	require.Equal(t, []string{"0.5", "1", "2", "5"}, label(Axis{Scale: Log}, 0.4, 6))
 	require.Equal(t, []string{"2.1", "2.2", "2.3", "2.4"}, label(Axis{Scale: Log}, 2.05, 2.45))
 	require.Equal(t, []string{"", "0.1", "", "", "1", "", "", "10", "", "", "100", ""}, label(Axis{Scale: Log}, 0.05, 200)[:12])
-	require.Equal(t, []string{"p50", "p75", "p90", "p99"}, label(Axis{Scale: Nines}, 0.1, 2.5))
+	require.Equal(t, []string{"p50", "p90", "p99"}, label(Axis{Scale: Nines}, 0.1, 2.5))
 	require.Equal(t, []string{"500", "1,000"}, label(Axis{Ticks: []float64{500, 1000}}, 0, 2000))
 	require.Equal(t, []string{"−1", "−0.5", "0", "0.5", "1"}, label(Axis{}, -1.2, 1.2))
 }

@@ -43,12 +43,30 @@ func (l *Lines) chart() *chart {
 	return &chart{plot: p, title: l.Y.Title, height: height, beside: l.beside, write: l.write}
 }
 
-// limits shows a declared limit only where it is near the data: one far away would press the data flat.
+// limits makes room for a declared limit only where it is near the data: one far away would press the data flat.
 func (l *Lines) limits(y *span) {
 	for _, limit := range l.Limits {
-		if y.low > y.high || (l.Y.Scale == Log && limit.Y < y.high*8 && limit.Y > y.low/8) || (l.Y.Scale != Log && limit.Y < y.high*2) {
+		if y.low > y.high || limit.Y < y.high*3 && limit.Y > y.low/3 {
 			y.take(l.Y, limit.Y)
 		}
+	}
+}
+
+func (l *Lines) limit(c draw.Canvas, p *plot.Plot, limit Limit, y func(float64) vg.Length) {
+	sty := style(Ink.Light, small, draw.XLeft)
+	switch {
+	case !l.Y.shows(limit.Y) || limit.Y < p.Y.Min:
+		write(c, sty, vg.Point{X: c.Min.X + 4, Y: c.Min.Y + 9}, limit.Text+": below this chart")
+	case limit.Y > p.Y.Max:
+		write(c, sty, vg.Point{X: c.Min.X + 4, Y: c.Max.Y - 5}, limit.Text+": above this chart")
+	default:
+		at := y(limit.Y)
+		c.StrokeLine2(stroke(Ink.Light, 0.9, []vg.Length{1, 2}), c.Min.X, at, c.Max.X, at)
+		text := vg.Point{X: c.Min.X + 4, Y: at + 9}
+		if text.Y+6 > c.Max.Y {
+			text.Y = at - 9
+		}
+		write(c, sty, text, limit.Text)
 	}
 }
 
@@ -74,14 +92,7 @@ func (l *Lines) Plot(c draw.Canvas, p *plot.Plot) {
 		l.band(c, s, x, y)
 	}
 	for _, limit := range l.Limits {
-		if at := y(limit.Y); l.Y.shows(limit.Y) && at >= c.Min.Y && at <= c.Max.Y && limit.Y >= p.Y.Min && limit.Y <= p.Y.Max {
-			c.StrokeLine2(stroke(Ink.Light, 0.9, []vg.Length{1, 2}), c.Min.X, at, c.Max.X, at)
-			text := vg.Point{X: c.Min.X + 4, Y: at + 9}
-			if text.Y+6 > c.Max.Y {
-				text.Y = at - 9
-			}
-			write(c, style(Ink.Light, small, draw.XLeft), text, limit.Text)
-		}
+		l.limit(c, p, limit, y)
 	}
 	for _, s := range l.Series {
 		l.series(c, s, x, y)

@@ -17,6 +17,12 @@ type chart struct {
 	write  func(whole, data draw.Canvas, p *plot.Plot, n int) // and what it writes there
 }
 
+// The most runes of a name on wide and on narrow paper.
+const (
+	wideNames   = 26
+	narrowNames = 16
+)
+
 // frame is a plot object in the house style, without data.
 func frame() *plot.Plot {
 	p := plot.New()
@@ -47,9 +53,9 @@ func build(f *Figure) *chart {
 
 // draw draws the chart. On narrow paper names are cut shorter.
 func (ch *chart) draw(c draw.Canvas) {
-	names := 26
+	names := wideNames
 	if c.Size().X < 500 {
-		names = 14
+		names = narrowNames
 	}
 	ch.names = names
 	inner := draw.Crop(c, 2, -ch.beside(names)-2, 2, -4-ch.top)

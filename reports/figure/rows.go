@@ -1,6 +1,8 @@
 package figure
 
 import (
+	"strings"
+
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
@@ -31,15 +33,25 @@ func (r *Rows) chart() *chart {
 	}
 	p.Y.Tick.Marker = plot.TickerFunc(func(_, _ float64) []plot.Tick { return r.ticks(ch.names) })
 	p.Add(r)
-	ch.beside = func(int) vg.Length {
+	ch.beside = func(names int) vg.Length {
 		var widest vg.Length
 		for _, n := range r.Notes {
-			widest = max(widest, width(n, small))
+			widest = max(widest, width(note(n, names), small))
 		}
 		return widest + 14
 	}
 	ch.write = r.write
 	return ch
+}
+
+// note is what stands beside a row; on narrow paper the value alone, since the interval is drawn.
+func note(s string, names int) string {
+	if names >= wideNames {
+		return s
+	}
+	s, _, _ = strings.Cut(s, " [")
+	s, _, _ = strings.Cut(s, ", no ")
+	return s
 }
 
 func takeInterval(a Axis, s *span, low, high *float64) {
@@ -106,17 +118,20 @@ func (r *Rows) interval(c draw.Canvas, low, high, at vg.Length) {
 	}
 }
 
-func (r *Rows) write(whole, data draw.Canvas, p *plot.Plot, _ int) {
+func (r *Rows) write(whole, data draw.Canvas, p *plot.Plot, names int) {
 	_, y := p.Transforms(&data)
 	left := data.Min.X
+	if names < wideNames {
+		left = whole.Min.X + 2
+	}
 	for _, k := range r.Keys {
 		at := vg.Point{X: left, Y: whole.Max.Y - 9}
 		whole.SetColor(ink(k.Ink))
 		whole.Fill(box(at.X, at.Y-5, at.X+10, at.Y+5))
 		write(whole, style(Muted.Light, small, draw.XLeft), vg.Point{X: at.X + 14, Y: at.Y}, k.Text)
-		left += 30 + width(k.Text, small)
+		left += 26 + width(k.Text, small)
 	}
 	for i, n := range r.Notes {
-		write(whole, style(Ink.Light, small, draw.XLeft), vg.Point{X: data.Max.X + 8, Y: y(r.at(i))}, n)
+		write(whole, style(Ink.Light, small, draw.XLeft), vg.Point{X: data.Max.X + 8, Y: y(r.at(i))}, note(n, names))
 	}
 }
