@@ -132,6 +132,9 @@ func (b *book) overhead(arm int, q float64) quantity.Quantity {
 	if b.direct < 0 {
 		return quantity.Absent("no direct arm in this run")
 	}
+	if b.paced(economical) {
+		return quantity.Absent("no evidence: paced economically")
+	}
 	c, d := b.ref(arm), b.ref(b.direct)
 	switch {
 	case len(c.with(results.Valid)) == 0:

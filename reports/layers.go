@@ -21,7 +21,7 @@ func (b *book) layersSection() Section {
 		return Section{}
 	}
 	s.Parts = append(s.Parts, Part{Figure: b.addedFigure(), Table: b.addedTable()})
-	if chain := b.chain(); len(chain) > 2 {
+	if chain := b.chain(); len(chain) > 2 && !b.paced(economical) {
 		for _, q := range []struct {
 			value float64
 			name  string

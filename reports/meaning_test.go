@@ -119,6 +119,7 @@ func TestEconomicalPacingMakesNoClaimOnResponseTimes(t *testing.T) {
 		require.NotContains(t, []string{"added p99", "added p50", "interaction"}, f.Rule)
 	}
 	require.True(t, rule(t, r, "added CPU").Shown)
+	require.Equal(t, "no evidence: paced economically", find(t, r, "costs", "added_p99", "mesh").Main())
 }
 
 func TestFailedTrialIsShownWithItsLastWords(t *testing.T) {
