@@ -67,7 +67,7 @@ func (b *book) addedFinding(rule, what string, m metric, share float64, level qu
 	}
 	margin := quantity.Of(level.Value*share, quantity.Milliseconds)
 	var rises, falls, same, blind []string
-	n := math.MaxInt
+	nSame, nBlind := math.MaxInt, math.MaxInt
 	for _, arm := range b.others() {
 		q := difference(b.ref(arm), b.ref(b.direct), m, quantity.Milliseconds)
 		if !q.Known() {
@@ -76,9 +76,9 @@ func (b *book) addedFinding(rule, what string, m metric, share float64, level qu
 		f.Evidence = append(f.Evidence, Evidence{b.name(arm), what, q, margin})
 		switch {
 		case q.Interval == nil:
-			blind, n = append(blind, b.name(arm)), min(n, q.N)
+			blind, nBlind = append(blind, b.name(arm)), min(nBlind, q.N)
 		case !q.Excludes(margin.Value):
-			same, n = append(same, b.name(arm)), min(n, q.N)
+			same, nSame = append(same, b.name(arm)), min(nSame, q.N)
 		case q.Value > 0:
 			rises = append(rises, fmt.Sprintf("%s adds %s", b.name(arm), q.Text()))
 		default:
@@ -93,14 +93,14 @@ func (b *book) addedFinding(rule, what string, m metric, share float64, level qu
 	}
 	if len(same) > 0 {
 		parts = append(parts, fmt.Sprintf("At %s, no difference in %s shown between direct and %s (n = %d, margin %s)",
-			quantity.Rate(b.refRate), what, list(same), n, margin.WithUnit()))
+			quantity.Rate(b.refRate), what, list(same), nSame, margin.WithUnit()))
 	}
 	if len(blind) > 0 {
 		verb := "adds"
 		if len(blind) > 1 {
 			verb = "add"
 		}
-		parts = append(parts, fmt.Sprintf("What %s %s to direct's %s cannot be told: no interval (n = %s)", list(blind), verb, what, plural(n, "round")))
+		parts = append(parts, fmt.Sprintf("What %s %s to direct's %s cannot be told: no interval (n = %s)", list(blind), verb, what, plural(nBlind, "round")))
 	}
 	f.Text = sentence(strings.Join(parts, ". "))
 	return f, len(parts) > 0

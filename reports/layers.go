@@ -65,8 +65,12 @@ func (b *book) addedFigure() *figure.Figure {
 		}
 	}
 	caption := "No topology can be held against direct at " + quantity.Rate(b.refRate) + "."
-	if most.Known() {
+	switch {
+	case !most.Known():
+	case most.Excludes(0) && most.Value > 0:
 		caption = fmt.Sprintf("At %s %s adds most to direct's p99: %s.", quantity.Rate(b.refRate), worst, most.Text())
+	default:
+		caption = fmt.Sprintf("At %s no topology is shown to add to direct's p99; the largest estimate is that of %s, %s.", quantity.Rate(b.refRate), worst, most.Text())
 	}
 	return &figure.Figure{ID: "added", Title: "Added response time at " + quantity.Rate(b.refRate), Rows: r, Caption: caption,
 		About: "What each topology adds to the p50 and p99 of direct, as an estimate over rounds with its 95% interval."}
@@ -85,7 +89,7 @@ func (b *book) addedTable() *Table {
 	}
 	row := func(arm int, name string, level, added quantity.Quantity) {
 		share, rounds := quantity.Absent("–"), quantity.Absent("–")
-		if added.Known() {
+		if added.Known() && added.N > 0 {
 			rounds = quantity.Of(float64(added.N), quantity.None)
 		}
 		if added.Known() && level.Known() && level.Value > 0 {
