@@ -44,3 +44,14 @@ func TestExitCodes(t *testing.T) {
 		require.Equal(t, code != 0, strings.HasPrefix(stderr.String(), "error: "), args)
 	}
 }
+
+func TestWhatItSays(t *testing.T) {
+	for args, says := range map[string]string{
+		"": "Usage:", "--help": "sidecar run --config", "run --help": "Examples:", "validate --help": "--print-defaults",
+		"frobnicate": "error: unknown command", "validate": "error: required flag", "validate -c missing.yaml": "error: read the configuration: ",
+	} {
+		var out bytes.Buffer
+		run(strings.Fields(args), nil, &out, &out)
+		require.Contains(t, out.String(), says, args)
+	}
+}

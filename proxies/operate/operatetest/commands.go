@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"regexp"
 	"strings"
 	"syscall"
 	"time"
@@ -25,6 +26,7 @@ var Commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 	"rewrite": rewrite,
 	"await":   await,
 	"fetch":   fetch,
+	"shows":   shows,
 	"hup":     hup,
 }
 
@@ -105,6 +107,23 @@ func fetch(ts *testscript.TestScript, _ bool, args []string) {
 	if got := fmt.Sprint(resp.StatusCode); got != args[1] {
 		ts.Fatalf("%s %s: status %s, want %s\n%s", method, args[0], got, args[1], b.String())
 	}
+}
+
+// shows URL PATTERN waits until the page matches: a request is counted only once its response is out.
+func shows(ts *testscript.TestScript, _ bool, args []string) {
+	pattern, err := regexp.Compile("(?m)" + args[1])
+	ts.Check(err)
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		resp, err := http.Get(args[0])
+		ts.Check(err)
+		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		ts.Check(err)
+		if pattern.Match(body) {
+			return
+		}
+	}
+	ts.Fatalf("%s did not show %s in %s", args[0], args[1], patience)
 }
 
 // hup sends SIGHUP to the programs in the background.
