@@ -201,7 +201,7 @@ func (c *checker) keyAuth(path string, k *KeyAuth) {
 			c.fault(at+".cookie", "%q is not a cookie name", p.Cookie)
 		}
 	}
-	if len(k.Keys) == 0 {
+	if len(k.Keys) == 0 && k.Mode != Off {
 		c.fault(path, "keys is empty: nobody could be authenticated")
 	}
 	owners := map[string]string{}

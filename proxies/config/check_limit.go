@@ -12,7 +12,7 @@ const MaxPolicies = 16
 
 func (c *checker) rateLimit(path string, r *RateLimit, auth *KeyAuth) {
 	c.mode(path+".mode", r.Mode)
-	if len(r.Policies) == 0 {
+	if len(r.Policies) == 0 && r.Mode != Off {
 		c.fault(path, "policies is empty: nothing would be limited")
 	}
 	if len(r.Policies) > MaxPolicies {

@@ -222,6 +222,14 @@ func TestLoadReadsAFile(t *testing.T) {
 	require.ErrorIs(t, err, os.ErrNotExist)
 }
 
+func TestAStageThatIsOffNeedsNoSettings(t *testing.T) {
+	_, err := ParseGateway("g.yaml", []byte(smallGateway+"stages: {key_auth: {mode: off}, rate_limit: {mode: off}}\n"))
+	require.NoError(t, err)
+	_, err = ParseGateway("g.yaml", []byte(smallGateway+"stages: {key_auth: {mode: shadow}, rate_limit: {}}\n"))
+	require.ErrorContains(t, err, "keys is empty")
+	require.ErrorContains(t, err, "policies is empty")
+}
+
 // What a program writes with strict.Marshal, such as a harness, reads back as the same configuration.
 func TestMarshalledConfigurationReadsBack(t *testing.T) {
 	g, err := ParseGateway("/g.yaml", []byte(smallGateway))
@@ -231,6 +239,14 @@ func TestMarshalledConfigurationReadsBack(t *testing.T) {
 	again, err := ParseGateway("/g.yaml", data)
 	require.NoError(t, err, "%s", data)
 	require.Equal(t, g, again)
+
+	s, err := ParseSidecar("/s.yaml", []byte("version: 1\nservice: a\nmtls: off\ninbound: {app: \"h:1\"}\noutbound: {upstreams: {b: {endpoints: [{address: \"h:1\"}]}}}\n"))
+	require.NoError(t, err)
+	data, err = strict.Marshal(s)
+	require.NoError(t, err)
+	same, err := ParseSidecar("/s.yaml", data)
+	require.NoError(t, err, "%s", data)
+	require.Equal(t, s, same)
 }
 
 func FuzzParse(f *testing.F) {
