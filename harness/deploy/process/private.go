@@ -89,7 +89,7 @@ func mine(info fs.FileInfo) bool {
 	return ok && int(stat.Uid) == os.Getuid()
 }
 
-// killMarked kills every process that carries the mark in its environment, until there is none. It is the second line: it reaches
+// killMarked kills every process that carries the mark, until there is none. It is the second line: it reaches
 // daemons whose supervisor was killed.
 func killMarked(mark string) error {
 	var left []int
@@ -120,15 +120,17 @@ func killIfMarked(pid int, mark string) {
 	}
 }
 
+// marked looks at the environment a process was started with, and at the directory it was started in: nginx writes its title over the
+// one, and stays in the other.
 func marked(pid int, mark string) bool {
-	environment, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "environ"))
-	if err != nil {
-		return false
-	}
-	for _, entry := range bytes.Split(environment, []byte{0}) {
-		if string(entry) == markName+"="+mark {
-			return true
+	proc := filepath.Join("/proc", strconv.Itoa(pid))
+	if environment, err := os.ReadFile(filepath.Join(proc, "environ")); err == nil {
+		for _, entry := range bytes.Split(environment, []byte{0}) {
+			if string(entry) == markName+"="+mark {
+				return true
+			}
 		}
 	}
-	return false
+	dir, err := os.Readlink(filepath.Join(proc, "cwd"))
+	return err == nil && filepath.Base(strings.TrimSuffix(dir, " (deleted)")) == mark
 }

@@ -55,7 +55,7 @@ func ask(ctx context.Context, p program) error {
 	}
 	defer response.Body.Close()
 	body, _ := io.ReadAll(io.LimitReader(response.Body, 200))
-	if p.any || response.StatusCode == http.StatusOK {
+	if response.StatusCode == http.StatusOK {
 		return nil
 	}
 	return fmt.Errorf("GET %s: %s: %s", p.ready, response.Status, body)

@@ -33,8 +33,7 @@ type program struct {
 	path  string
 	args  []string
 	env   []string
-	ready string // URL that answers when it serves
-	any   bool   // any answer will do; otherwise 200
+	ready string // URL that answers 200 when it serves
 }
 
 // render writes the files of every node and says what to execute.

@@ -3,6 +3,7 @@ package process
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 
@@ -25,6 +26,8 @@ type RivalSpec struct {
 	Dir      string   // for its configuration; kept with the run's logs
 	Private  string   // for whatever must not be kept: PID files, sockets, caches
 	CPUs     []int    // CPUs it is bound to; empty: all are shared
+
+	Connections int // the most that the load opens at a time
 }
 
 // RivalProgram is what to execute. It must stay in the foreground: a program that ends counts as dead.
@@ -32,7 +35,7 @@ type RivalProgram struct {
 	Path  string
 	Args  []string
 	Env   []string // beside the deployment's mark
-	Ready string   // URL; any answer from it means ready
+	Ready string   // URL; 200 from it means ready
 }
 
 // rival renders a gateway through its renderer. Everything a rival cannot do in this place is a clear error, not a silent difference
@@ -48,12 +51,12 @@ func (d *Deployer) rival(l *layout, n *node, use string) (program, error) {
 	p, err := renderer.Render(RivalSpec{
 		ID: n.ID, Gateway: *l.arm.Topology.Gateway, Listen: n.ports[portHTTP], Admin: n.ports[portAdmin],
 		Upstream: l.addressesOf(l.entry()), Host: l.entry(), Dir: l.logs, Private: filepath.Clean(l.private),
-		CPUs: cpusFor(l.arm.Experiment.Placement, n.Kind),
+		CPUs: cpusFor(l.arm.Experiment.Placement, n.Kind), Connections: slices.Max(append([]int{1}, l.arm.Experiment.Load.Connections...)),
 	})
 	if err != nil {
 		return program{}, fmt.Errorf("rendering %s as %s: %w", n.ID, use, err)
 	}
-	return program{path: p.Path, args: p.Args, env: p.Env, ready: p.Ready, any: true}, nil
+	return program{path: p.Path, args: p.Args, env: p.Env, ready: p.Ready}, nil
 }
 
 func (d *Deployer) gateways() []string {

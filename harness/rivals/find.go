@@ -1,0 +1,110 @@
+package rivals
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+
+	"crossroads/harness/deploy/process"
+)
+
+// Found is a rival whose program is on this machine. It implements process.RivalRenderer.
+type Found struct {
+	Rival
+	Path    string
+	Version string // its number alone, such as 1.22.1
+}
+
+// beyondPath are directories that a user's PATH often lacks and where packages put servers.
+var beyondPath = []string{"/usr/local/sbin", "/usr/sbin", "/sbin"}
+
+// versionTimeout bounds the one question to a program.
+const versionTimeout = 5 * time.Second
+
+// Find looks for the program on PATH and where packages put servers, and asks it for its version.
+func (r Rival) Find() (Found, error) {
+	path, err := r.look()
+	if err != nil {
+		return Found{}, err
+	}
+	version, err := r.ask(path)
+	if err != nil {
+		return Found{}, err
+	}
+	return Found{Rival: r, Path: path, Version: version}, nil
+}
+
+func (r Rival) look() (string, error) {
+	var script string
+	for _, dir := range append(filepath.SplitList(os.Getenv("PATH")), beyondPath...) {
+		path, err := exec.LookPath(filepath.Join(dir, r.Name))
+		if err != nil {
+			continue
+		}
+		// Absolute, and past links: it is started in another directory, and its hash is recorded.
+		if path, err = filepath.EvalSymlinks(path); err != nil {
+			continue
+		}
+		if path, err = filepath.Abs(path); err != nil {
+			continue
+		}
+		if !isScript(path) {
+			return path, nil
+		}
+		script = path
+	}
+	if script != "" {
+		return "", fmt.Errorf("%s is a script that starts %s: what is measured must be the program itself", script, r.Name)
+	}
+	return "", fmt.Errorf("the program %s is not installed: it is neither on PATH nor in %s", r.Name, strings.Join(beyondPath, ", "))
+}
+
+// isScript says whether an interpreter would run instead of the program, and be measured with it or instead of it.
+func isScript(path string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	var head [2]byte
+	_, err = io.ReadFull(f, head[:])
+	return err == nil && string(head[:]) == "#!"
+}
+
+// number is the first thing in a program's answer that looks like a version.
+var number = regexp.MustCompile(`\d+\.\d+(\.\d+)?`)
+
+func (r Rival) ask(path string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), versionTimeout)
+	defer cancel()
+	// nginx answers on stderr, the others on stdout.
+	said, err := exec.CommandContext(ctx, path, r.version...).CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("asking %s for its version: %w", path, err)
+	}
+	if v := number.Find(said); v != nil {
+		return string(v), nil
+	}
+	return "", errors.New(path + " does not say its version")
+}
+
+// Render implements process.RivalRenderer.
+func (f Found) Render(s process.RivalSpec) (process.RivalProgram, error) {
+	if no := f.refuse(s.Gateway.Stages); no != nil {
+		return process.RivalProgram{}, fmt.Errorf("%s cannot do the stage %s: %s", f.Name, no.stage, no.reason)
+	}
+	p, err := newPlan(s)
+	if err != nil {
+		return process.RivalProgram{}, err
+	}
+	program, err := f.render(p)
+	program.Path = f.Path
+	return program, err
+}

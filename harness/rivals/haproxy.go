@@ -1,0 +1,99 @@
+package rivals
+
+import (
+	"strconv"
+	"time"
+
+	"crossroads/harness/deploy/process"
+	"crossroads/topologies"
+)
+
+func haproxy() Rival {
+	return Rival{Name: "haproxy", Get: "apt-get install haproxy (Debian)", version: []string{"-v"}, refuse: haproxyRefuses, render: renderHaproxy}
+}
+
+func haproxyRefuses(s topologies.GatewayStages) *refusal {
+	if k := s.KeyAuth; k != nil && k.Mode == topologies.ModeShadow {
+		return &refusal{keyAuth, "it is rendered on or off, there is no shadow"}
+	}
+	r := s.RateLimit
+	switch {
+	case r == nil || !declared(r.Mode):
+	case r.Mode == topologies.ModeShadow:
+		return &refusal{rateLimit, "it is rendered on or off, there is no shadow"}
+	case time.Duration(float64(r.Burst)/float64(r.Rate)*float64(time.Second)) < 10*time.Millisecond:
+		return &refusal{rateLimit, "it counts over a window of burst/rate, which is below 10 ms here: raise the burst"}
+	}
+	return nil
+}
+
+// Milliseconds is the window over which HAProxy counts.
+func (l limit) Milliseconds() string { return strconv.FormatInt(l.Window().Milliseconds(), 10) + "ms" }
+
+// haproxyCfg limits by a sliding window of burst/rate, in which burst requests may pass: the same rate in the long run and the same
+// burst at once as a token bucket. Requests that it refuses count too, so who hammers on stays refused longer than at the reference
+// gateway.
+//
+// fd-hard-limit keeps it from sizing its tables by a limit on files of a billion, which containers like to have.
+const haproxyCfg = `# {{.ID}}: HAProxy in the gateway's place, rendered by crossroads.
+global
+    nbthread {{.Workers}}
+    fd-hard-limit 65536
+
+defaults
+    mode http
+    timeout connect {{.Seconds .Connect}}
+    timeout client {{.Seconds .Body}}
+    timeout server {{.Seconds .Timeout}}
+    timeout http-request {{.Seconds .Header}}
+    timeout http-keep-alive {{.Seconds .KeepAlive}}
+    unique-id-format %[uuid()]
+
+frontend gateway
+    bind {{.Listen}} backlog 4096
+    http-request set-header X-Forwarded-For %[src]
+    http-request set-header X-Forwarded-Proto http
+    http-request set-header X-Forwarded-Host %[req.hdr(Host)]
+    http-request del-header X-Real-IP
+    http-request del-header Forwarded
+    http-request set-header X-Request-Id %[unique-id]
+    http-request add-header Via "1.1 haproxy"
+    http-response set-header X-Request-Id %[unique-id]
+{{- if .KeyAuth}}
+    http-request set-var(txn.key) req.hdr(X-Api-Key),sha2(256),hex,lower
+{{- range .Keys}}
+    http-request set-var(txn.consumer) str({{.Consumer}}) if { var(txn.key) -m str {{.SHA256}} }
+{{- end}}
+    http-request return status 401 hdr WWW-Authenticate Key if !{ var(txn.consumer) -m found } or { req.hdr_cnt(X-Api-Key) gt 1 }
+    http-request del-header X-Api-Key
+    http-request set-header X-Consumer-Name %[var(txn.consumer)]
+{{- end}}
+{{- range $i, $l := .Limits}}
+    http-request track-sc{{$i}} {{if $.KeyAuth}}var(txn.consumer){{else}}src{{end}} table {{.Name}}{{if .Only}} if { var(txn.consumer) -m str {{.Only}} }{{end}}
+    http-request return status 429 hdr RateLimit-Policy '{{.Policy}}' hdr Retry-After 1 if { sc_http_req_rate({{$i}},{{.Name}}) gt {{.Burst}} }
+{{- end}}
+{{- with .Limits}}
+    http-response set-header RateLimit-Policy '{{range $i, $l := .}}{{if $i}}, {{end}}{{$l.Policy}}{{end}}'
+{{- end}}
+    default_backend entry
+
+backend entry
+    balance roundrobin
+    http-reuse always
+{{- range $i, $address := .Upstream}}
+    server entry-{{inc $i}} {{$address}} pool-max-conn {{$.MaxIdle}} pool-purge-delay {{$.Seconds $.Pooled}}
+{{- end}}
+{{range .Limits}}
+backend {{.Name}}
+    stick-table type {{if $.KeyAuth}}string len 64{{else}}ipv6{{end}} size 100k expire 1m store http_req_rate({{.Milliseconds}})
+{{end}}
+frontend ready
+    bind {{.Admin}}
+    http-request return status 200 content-type text/plain string ready
+`
+
+func renderHaproxy(p *plan) (process.RivalProgram, error) {
+	file, err := p.write(".cfg", haproxyCfg)
+	// -db: in the foreground. Every address is bound before one is served, so readiness on the one proves the other.
+	return process.RivalProgram{Args: []string{"-db", "-f", file}, Ready: "http://" + p.Admin + "/"}, err
+}

@@ -1,0 +1,175 @@
+package rivals
+
+import (
+	"math"
+
+	"crossroads/harness/deploy/process"
+	"crossroads/topologies"
+)
+
+func nginx() Rival {
+	return Rival{Name: "nginx", Get: "apt-get install nginx-light (Debian)", version: []string{"-v"}, refuse: nginxRefuses, render: renderNginx}
+}
+
+func nginxRefuses(s topologies.GatewayStages) *refusal {
+	if k := s.KeyAuth; k != nil && k.Mode == topologies.ModeShadow {
+		return &refusal{keyAuth, "it either refuses a key or does not look at it: there is no shadow"}
+	}
+	if r := s.RateLimit; r != nil && declared(r.Mode) {
+		if _, ok := nginxRate(r.Rate.F()); !ok {
+			return &refusal{rateLimit, "it limits to whole requests a second or a minute, not to " + r.Rate.String() + " a second"}
+		}
+	}
+	return nil
+}
+
+// nginxRate writes a rate as limit_req_zone takes it.
+func nginxRate(perSecond float64) (string, bool) {
+	for _, unit := range []struct {
+		name   string
+		factor float64
+	}{{"r/s", 1}, {"r/m", 60}} {
+		if n := perSecond * unit.factor; n >= 1 && n == math.Trunc(n) {
+			return whole(n) + unit.name, true
+		}
+	}
+	return "", false
+}
+
+// NginxRate is what newPlan let through.
+func (l limit) NginxRate() string {
+	rate, _ := nginxRate(l.Rate)
+	return rate
+}
+
+// Excess is the burst as nginx counts it: beyond the first request.
+func (l limit) Excess() int64 { return l.Burst - 1 }
+
+// nginxConf differs from nginx's defaults where the reference gateway does: it sends a request on while its body still comes, tries one
+// endpoint only, ejects none, and closes no connection for having served a thousand requests. Without that last one a load would
+// measure reconnecting. Counting is per worker process except for limits, which share their memory.
+const nginxConf = `# {{.ID}}: nginx in the gateway's place, rendered by crossroads.
+daemon off;
+{{- if .Root}}
+user root root; # as the reference gateway runs: as it was started
+{{- end}}
+worker_processes {{.Workers}};
+pid {{file ".pid"}};
+error_log stderr warn;
+events {
+    worker_connections {{.ConnectionsPerWorker}};
+}
+http {
+    access_log off;
+    client_body_temp_path {{file "-body"}};
+    proxy_temp_path {{file "-proxy"}};
+    fastcgi_temp_path {{file "-fastcgi"}};
+    uwsgi_temp_path {{file "-uwsgi"}};
+    scgi_temp_path {{file "-scgi"}};
+
+    client_header_timeout {{.Seconds .Header}};
+    client_body_timeout {{.Seconds .Body}};
+    send_timeout {{.Seconds .Body}};
+    keepalive_timeout {{.Seconds .KeepAlive}};
+    keepalive_requests 1000000000;
+    large_client_header_buffers 4 {{.MaxHead}};
+    client_max_body_size 0;
+
+    map $http_via $via {
+        "" "1.1 nginx";
+        default "$http_via, 1.1 nginx";
+    }
+{{- if .KeyAuth}}
+    map $http_x_api_key $consumer { # keys are compared as they are, not by their SHA-256
+        default "";
+{{- range .Keys}}
+        "{{.Key}}" {{.Consumer}};
+{{- end}}
+    }
+{{- end}}
+{{- range .Limits}}
+{{- if .Only}}
+    map $consumer $only_{{.Only}} {
+        default "";
+        {{.Only}} {{.Only}};
+    }
+{{- end}}
+    limit_req_zone {{if .Only}}$only_{{.Only}}{{else if $.KeyAuth}}$consumer{{else}}$binary_remote_addr{{end}} zone={{.Name}}:10m rate={{.NginxRate}};
+{{- end}}
+
+    upstream entry {
+{{- range .Upstream}}
+        server {{.}} max_fails=0;
+{{- end}}
+        keepalive {{.Pool}};
+        keepalive_requests 1000000000;
+        keepalive_timeout {{.Seconds .Pooled}};
+    }
+    server {
+        listen {{.Listen}} backlog=4096;
+        location / {
+{{- if .KeyAuth}}
+            if ($consumer = "") {
+                return 401;
+            }
+{{- end}}
+{{- range .Limits}}
+            limit_req zone={{.Name}} burst={{.Excess}} nodelay;
+{{- end}}
+{{- with .Limits}}
+            limit_req_status 429;
+            limit_req_log_level info;
+{{- if (index . 0).Shadow}}
+            limit_req_dry_run on;
+{{- else}}
+            add_header RateLimit-Policy '{{range $i, $l := .}}{{if $i}}, {{end}}{{$l.Policy}}{{end}}' always;
+{{- end}}
+{{- end}}
+            proxy_pass http://entry;
+            proxy_http_version 1.1;
+            proxy_request_buffering off;
+            proxy_max_temp_file_size 0;
+            proxy_next_upstream off;
+            proxy_connect_timeout {{.Seconds .Connect}};
+            proxy_send_timeout {{.Seconds .Timeout}};
+            proxy_read_timeout {{.Seconds .Timeout}};
+            proxy_set_header Connection "";
+            proxy_set_header Host $http_host;
+            proxy_set_header X-Forwarded-For $remote_addr;
+            proxy_set_header X-Forwarded-Proto $scheme;
+            proxy_set_header X-Forwarded-Host $http_host;
+            proxy_set_header X-Real-IP "";
+            proxy_set_header Forwarded "";
+            proxy_set_header X-Request-Id $request_id;
+            proxy_set_header Via $via;
+{{- if .KeyAuth}}
+            proxy_set_header X-Api-Key "";
+            proxy_set_header X-Consumer-Name $consumer;
+{{- end}}
+            proxy_hide_header X-Request-Id;
+            add_header X-Request-Id $request_id always;
+        }
+{{- if .KeyAuth}}
+        error_page 401 @unknown;
+        location @unknown {
+            internal;
+            add_header WWW-Authenticate Key always;
+            return 401 "";
+        }
+{{- end}}
+    }
+    server {
+        listen {{.Admin}};
+        location / {
+            return 200 "ready\n";
+        }
+    }
+}
+`
+
+func renderNginx(p *plan) (process.RivalProgram, error) {
+	file, err := p.write(".conf", nginxConf)
+	// -e: the log before the configuration is read goes where builds chose, else. The master binds every address before a worker
+	// serves one, so readiness on the one proves the other.
+	return process.RivalProgram{Args: []string{"-e", "stderr", "-p", p.Private, "-c", file}, Ready: "http://" + p.Admin + "/"}, err
+}

@@ -1,0 +1,117 @@
+package rivals
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"text/template"
+	"time"
+
+	"crossroads/harness/deploy/process"
+	"crossroads/proxies/config"
+	"crossroads/topologies"
+)
+
+// plan is what a rival's template may use: the declaration, and the reference gateway's own terms.
+type plan struct {
+	process.RivalSpec
+	Workers int  // processes or threads that serve: as many as the reference gateway would use
+	Root    bool // the harness runs as root
+
+	// The reference gateway's defaults, so that a change there changes the rivals too.
+	Header    time.Duration // for a whole request head
+	Body      time.Duration // silence while a body is due
+	KeepAlive time.Duration // idle client connections
+	Connect   time.Duration // to the application
+	Timeout   time.Duration // for an answer
+	Pooled    time.Duration // idle connections to the application
+	MaxIdle   int           // of them per endpoint
+	MaxHead   int64         // bytes
+
+	KeyAuth bool
+	Keys    []key
+	Limits  []limit
+
+	Routes string // of a rival that keeps them in a file of their own
+}
+
+// newPlan fills in what follows from the specification and from the reference gateway's defaults.
+func newPlan(s process.RivalSpec) (*plan, error) {
+	var g config.Gateway
+	g.SetDefaults()
+	var u config.Upstream
+	u.SetDefaults()
+	var r config.Route
+	r.SetDefaults()
+	p := &plan{
+		RivalSpec: s, Workers: workers(s.CPUs), Root: os.Geteuid() == 0,
+		Header: g.Clients.HeaderTimeout.D(), Body: g.Clients.BodyIdle.D(), KeepAlive: g.Clients.KeepAlive.D(), MaxHead: int64(g.Clients.MaxHead),
+		Connect: u.Connect.D(), Timeout: r.Timeout.D(), Pooled: u.Idle.D(), MaxIdle: u.MaxIdle,
+	}
+	if len(s.Upstream) == 0 {
+		return nil, fmt.Errorf("%s has no endpoint to forward to", s.ID)
+	}
+	for _, address := range append([]string{s.Listen, s.Admin}, s.Upstream...) {
+		if _, _, err := net.SplitHostPort(address); err != nil {
+			return nil, fmt.Errorf("an address of %s: %w", s.ID, err)
+		}
+	}
+	p.stages(s.Gateway.Stages)
+	return p, nil
+}
+
+// workers is as many as the reference gateway runs goroutines at a time: the CPUs it is bound to, or all.
+func workers(cpus []int) int {
+	if len(cpus) > 0 {
+		return len(cpus)
+	}
+	return runtime.NumCPU()
+}
+
+// Seconds writes a duration for programs that do not read Go's.
+func (p *plan) Seconds(d time.Duration) string { return fmt.Sprintf("%gs", d.Seconds()) }
+
+// ConnectionsPerWorker is what one worker must be able to hold: both sides of every connection of the load, and those that are pooled.
+func (p *plan) ConnectionsPerWorker() int { return 2*p.Connections + 512 }
+
+// file is a path in the private directory, for what the program writes by itself.
+func (p *plan) file(suffix string) string { return filepath.Join(p.Private, p.ID+suffix) }
+
+// write renders a template into the deployment's directory of logs and files.
+func (p *plan) write(suffix, text string) (string, error) {
+	name := filepath.Join(p.Dir, p.ID+suffix)
+	t, err := template.New(filepath.Base(name)).Funcs(template.FuncMap{"host": host, "port": port, "inc": inc, "file": p.file}).Parse(text)
+	if err != nil {
+		return "", fmt.Errorf("reading the template of %s: %w", name, err)
+	}
+	var b strings.Builder
+	if err := t.Execute(&b, p); err != nil {
+		return "", fmt.Errorf("rendering %s: %w", name, err)
+	}
+	if err := os.WriteFile(name, []byte(b.String()), 0o644); err != nil {
+		return "", fmt.Errorf("writing a configuration: %w", err)
+	}
+	return name, nil
+}
+
+// Pool is how many idle connections to all endpoints together are kept.
+func (p *plan) Pool() int { return p.MaxIdle * len(p.Upstream) }
+
+func inc(i int) int { return i + 1 }
+
+// host and port split addresses that newPlan has looked at.
+func host(address string) string {
+	h, _, _ := net.SplitHostPort(address)
+	return h
+}
+
+func port(address string) string {
+	_, p, _ := net.SplitHostPort(address)
+	return p
+}
+
+// declared says whether a stage is to do anything.
+func declared(mode string) bool { return mode != "" && mode != topologies.ModeOff }

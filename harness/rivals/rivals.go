@@ -1,0 +1,127 @@
+// Package rivals puts proxies that we did not write into the gateway's place: nginx, HAProxy, Caddy, Envoy and Traefik, one file each,
+// their configurations rendered from the same declaration.
+//
+// Its one invariant: a rival does the work of the reference gateway, or it is refused by name. Same fields towards the application
+// (X-Forwarded-For, -Proto and -Host replaced, X-Request-Id made where the rival can, Via appended), pooled connections, round robin,
+// the same timeouts where there is such a timeout, as many workers as the reference gateway has CPUs, no access log. A stage that a
+// rival has no honest equivalent for is an error before anything is started, never left out in silence. What stays different: only
+// the reference gateway starts a traceparent, and rivals are as strict about messages as they are.
+//
+// It installs nothing and starts nothing: deploy/process does.
+package rivals
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"crossroads/harness/deploy/process"
+	"crossroads/topologies"
+)
+
+// Rival is one proxy that can stand in the gateway's place.
+type Rival struct {
+	Name    string // after `use:`, and of its program
+	Get     string // how to come by the program
+	version []string
+	refuse  func(topologies.GatewayStages) *refusal // nil: it can do all that is declared
+	render  func(*plan) (process.RivalProgram, error)
+}
+
+// refusal names a stage that a rival cannot do, and why.
+type refusal struct{ stage, reason string }
+
+// All lists the rivals in alphabetical order.
+func All() []Rival { return []Rival{caddy(), envoy(), haproxy(), nginx(), traefik()} }
+
+// Unusable is an arm whose rival cannot be deployed, found before anything was started.
+type Unusable struct {
+	Arm, Rival string
+	Missing    bool // its program is not installed; otherwise the declaration asks for what it cannot do
+	Reason     string
+	Mend       string
+}
+
+func (u *Unusable) Error() string { return "topology " + u.Arm + ": " + u.Reason }
+
+// Set is the rivals that an experiment uses, found on this machine.
+type Set map[string]Found
+
+// For finds the rivals that the experiment's topologies use. The error joins an *Unusable for each arm that cannot be deployed.
+func For(e *topologies.Experiment) (Set, error) {
+	set := Set{}
+	var faults []error
+	for _, arm := range e.Arms() {
+		g := arm.Topology.Gateway
+		if g == nil || g.Use == topologies.Reference {
+			continue
+		}
+		found, err := usable(arm.Name, g)
+		if err != nil {
+			faults = append(faults, err)
+			continue
+		}
+		set[g.Use] = found
+	}
+	return set, errors.Join(faults...)
+}
+
+func usable(arm string, g *topologies.Gateway) (Found, error) {
+	r, known := byName(g.Use)
+	if !known {
+		return Found{}, &Unusable{Arm: arm, Rival: g.Use, Reason: fmt.Sprintf("gateway %q is not known here", g.Use), Mend: "known are reference, " + names()}
+	}
+	if no := r.refuse(g.Stages); no != nil {
+		return Found{}, &Unusable{Arm: arm, Rival: r.Name, Reason: fmt.Sprintf("%s cannot do the stage %s: %s", r.Name, no.stage, no.reason),
+			Mend: fmt.Sprintf("in %s take the stage %s out, or write use: reference", arm, no.stage)}
+	}
+	found, err := r.Find()
+	if err != nil {
+		return Found{}, &Unusable{Arm: arm, Rival: r.Name, Missing: true, Reason: err.Error(), Mend: r.Get + "; or leave the arm out with --only"}
+	}
+	return found, nil
+}
+
+func byName(name string) (Rival, bool) {
+	for _, r := range All() {
+		if r.Name == name {
+			return r, true
+		}
+	}
+	return Rival{}, false
+}
+
+func names() string {
+	var all []string
+	for _, r := range All() {
+		all = append(all, r.Name)
+	}
+	return strings.Join(all, ", ")
+}
+
+// Renderers is the set as a deployer takes it.
+func (s Set) Renderers() map[string]process.RivalRenderer {
+	renderers := map[string]process.RivalRenderer{}
+	for name, found := range s {
+		renderers[name] = found
+	}
+	return renderers
+}
+
+// Tools are the versions, as a run's environment records them.
+func (s Set) Tools() map[string]string {
+	tools := map[string]string{}
+	for name, found := range s {
+		tools[name] = found.Version
+	}
+	return tools
+}
+
+// Programs are the paths, by name.
+func (s Set) Programs() map[string]string {
+	paths := map[string]string{}
+	for name, found := range s {
+		paths[name] = found.Path
+	}
+	return paths
+}
