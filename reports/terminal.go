@@ -50,6 +50,9 @@ const (
 
 var statusColors = map[Status]string{Valid: green, Degraded: yellow, Partial: yellow, Invalid: red}
 
+// columns counts those of text; the width of ambiguous characters does not depend on whose locale it is.
+var columns = &runewidth.Condition{}
+
 type terminal struct {
 	b     strings.Builder
 	color bool
@@ -68,9 +71,9 @@ func (t *terminal) line(s string) { t.b.WriteString(strings.TrimRight(s, " ") + 
 // wrap breaks text at spaces; the lines after the first stand under it.
 func (t *terminal) wrap(head, s string) {
 	indent := strings.Repeat(" ", utf8.RuneCountInString(head))
-	line, used := head, runewidth.StringWidth(head)
+	line, used := head, columns.StringWidth(head)
 	for i, word := range strings.Split(unbroken(clean(s)), " ") {
-		n := runewidth.StringWidth(word)
+		n := columns.StringWidth(word)
 		if i > 0 && used+1+n > t.width {
 			t.line(line)
 			line, used = indent, len(indent)
@@ -146,7 +149,7 @@ func (t *terminal) grid(g grid) {
 	for i, row := range g.rows {
 		var line strings.Builder
 		for j, s := range row {
-			space := strings.Repeat(" ", widths[j]-runewidth.StringWidth(s))
+			space := strings.Repeat(" ", widths[j]-columns.StringWidth(s))
 			if g.right[j] {
 				s = space + s
 			} else {
@@ -166,7 +169,7 @@ func (g grid) widths() []int {
 	widths := make([]int, len(g.right))
 	for _, row := range g.rows {
 		for j, s := range row {
-			widths[j] = max(widths[j], runewidth.StringWidth(s))
+			widths[j] = max(widths[j], columns.StringWidth(s))
 		}
 	}
 	return widths
@@ -213,22 +216,22 @@ func gridOf(table *Table, width int) grid {
 
 // add appends the lines of a row: values first, then what qualifies them, folded like the heads.
 func (g *grid) add(table *Table, r Row, width int) {
-	columns := make([][]string, len(r.Cells))
+	stacks := make([][]string, len(r.Cells))
 	tallest := 0
 	for j, c := range r.Cells {
 		switch {
 		case c.Missing():
-			columns[j] = fold(clean(c.Main()), width)
+			stacks[j] = fold(clean(c.Main()), width)
 		case c.Quantity != nil:
-			columns[j] = append([]string{spaced(c.Main(), table.Places(j))}, foldSub(c.Sub(), width)...)
+			stacks[j] = append([]string{spaced(c.Main(), table.Places(j))}, foldSub(c.Sub(), width)...)
 		default:
-			columns[j] = []string{clean(c.Main())}
+			stacks[j] = []string{clean(c.Main())}
 		}
-		tallest = max(tallest, len(columns[j]))
+		tallest = max(tallest, len(stacks[j]))
 	}
 	for i := range tallest {
-		row := make([]string, len(columns))
-		for j, lines := range columns {
+		row := make([]string, len(stacks))
+		for j, lines := range stacks {
 			if i < len(lines) {
 				row[j] = lines[i]
 			}
@@ -256,7 +259,7 @@ func fold(s string, width int) []string {
 		words = strings.Split(unbroken(s), " ")
 	}
 	for _, word := range words {
-		if n := len(lines); n > 0 && runewidth.StringWidth(lines[n-1])+1+runewidth.StringWidth(word) <= width {
+		if n := len(lines); n > 0 && columns.StringWidth(lines[n-1])+1+columns.StringWidth(word) <= width {
 			lines[n-1] += " " + word
 		} else {
 			lines = append(lines, word)
