@@ -52,7 +52,7 @@ func harness(temp string, stay bool) int {
 		running, err := d.Deploy(context.Background(), demoArm())
 		if err == nil && stay {
 			fmt.Println("deployed")
-			select {}
+			forever()
 		}
 		if err == nil {
 			time.Sleep(50 * time.Millisecond)
@@ -100,7 +100,7 @@ func fake(name string, args []string) int {
 		return 3
 	case "mute":
 		fmt.Println("still waiting")
-		select {}
+		forever()
 	case "daemon":
 		if err := exec.Command(os.Args[0], "daemon", "again").Run(); err != nil {
 			fmt.Println("daemonizing:", err)
@@ -152,6 +152,13 @@ func impostor(listen string) int {
 	time.Sleep(300 * time.Millisecond)
 	fmt.Printf("error: listen tcp %s: bind: address already in use\n", listen)
 	return 1
+}
+
+// forever sleeps: the runtime takes an empty select without anything else to do for a deadlock.
+func forever() {
+	for {
+		time.Sleep(time.Hour)
+	}
 }
 
 // fakeServers listens on every address that a kind of program has and ends on SIGTERM.
@@ -213,7 +220,8 @@ func forwardTo(address string) http.Handler {
 func daemonize(again []string) int {
 	if len(again) == 0 {
 		signal.Ignore(syscall.SIGTERM, syscall.SIGHUP, syscall.SIGINT)
-		select {}
+		fmt.Println("deaf")
+		forever()
 	}
 	child := exec.Command(os.Args[0], append([]string{"daemon"}, again[1:]...)...)
 	child.SysProcAttr = &syscall.SysProcAttr{Setsid: true}

@@ -201,6 +201,20 @@ func TestGatewayInFrontOfAMesh(t *testing.T) {
 	}
 }
 
+func TestWhoIsAskedComesFirst(t *testing.T) {
+	r, err := renderArm(t, "gateway+mesh", nil)
+	require.NoError(t, err)
+	var kinds []map[string]bool
+	for _, wave := range r.waves() {
+		of := map[string]bool{}
+		for _, n := range wave {
+			of[n.Kind] = true
+		}
+		kinds = append(kinds, of)
+	}
+	require.Equal(t, []map[string]bool{{"control": true, "workload": true}, {"sidecar": true}, {"gateway": true}}, kinds)
+}
+
 func TestSeveralGateways(t *testing.T) {
 	r, err := renderArm(t, "gateways", nil)
 	require.NoError(t, err)
