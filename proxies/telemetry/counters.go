@@ -23,24 +23,11 @@ type counters struct {
 	width int
 }
 
-func newCounters(vec *prometheus.CounterVec) *counters {
-	c := &counters{vec: vec}
+// newCounters takes a vector of width labels.
+func newCounters(vec *prometheus.CounterVec, width int) *counters {
+	c := &counters{vec: vec, width: width}
 	c.known.Store(&map[labels]prometheus.Counter{})
-	c.width = labelCount(vec)
 	return c
-}
-
-// labelCount finds how many labels a vector has: the number that it accepts.
-func labelCount(vec *prometheus.CounterVec) int {
-	values := []string{}
-	for range len(labels{}) {
-		values = append(values, "other")
-		if _, err := vec.GetMetricWithLabelValues(values...); err == nil {
-			vec.DeleteLabelValues(values...)
-			break
-		}
-	}
-	return len(values)
 }
 
 func (c *counters) of(l labels) prometheus.Counter {

@@ -45,9 +45,9 @@ type Metrics struct {
 // NewMetrics makes the metrics of one proxy, in a registry of their own. prefix is gateway or sidecar.
 func NewMetrics(prefix, version string) *Metrics {
 	m := &Metrics{Registry: prometheus.NewRegistry(), prefix: prefix + "_"}
-	m.rejected = newCounters(m.counter("rejected_requests_total", "Requests refused before or by a stage, by reason.", "reason"))
-	m.attempts = newCounters(m.counter("upstream_attempts_total", "Tries at an upstream, by result.", "upstream", "result"))
-	m.trips = newCounters(m.counter("breaker_transitions_total", "Changes of a breaker's state.", "upstream", "state"))
+	m.rejected = newCounters(m.counter("rejected_requests_total", "Requests refused before or by a stage, by reason.", "reason"), 1)
+	m.attempts = newCounters(m.counter("upstream_attempts_total", "Tries at an upstream, by result.", "upstream", "result"), 2)
+	m.trips = newCounters(m.counter("breaker_transitions_total", "Changes of a breaker's state.", "upstream", "state"), 2)
 	m.auth = m.counter("auth_decisions_total", "Authentication decisions.", "scheme", "outcome")
 	m.limits = m.counter("rate_limit_decisions_total", "Rate limit decisions.", "policy", "decision")
 	m.evictions = m.counter("rate_limit_evictions_total", "Keys dropped from the full table of rate limits.").WithLabelValues()
