@@ -153,7 +153,10 @@ func noise(t *Trial) (invalid, flags []Reason) {
 			invalid = append(invalid, Reason{RuleSteal, fmt.Sprintf("the hypervisor took %s of the CPU time, the limit is %s",
 				percent(h.Steal), percent(maxSteal)), h.Steal, maxSteal})
 		}
-		if !(h.Foreign <= maxForeign) {
+		switch {
+		case h.Unmetered:
+			flags = append(flags, unseen(RuleForeign, "the target is not metered: its CPU time cannot be told from that of others"))
+		case !(h.Foreign <= maxForeign):
 			invalid = append(invalid, Reason{RuleForeign, fmt.Sprintf("processes that are not ours used %s of the CPU time, the limit is %s",
 				percent(h.Foreign), percent(maxForeign)), h.Foreign, maxForeign})
 		}

@@ -180,11 +180,12 @@ type DriverUse struct {
 // HostUse is the machine around the block.
 type HostUse struct {
 	CPUs          int        `json:"cpus"`
-	Busy          int64      `json:"busy_ns"`        // the machine's CPU time, all processes
-	Ours          int64      `json:"ours_ns"`        // of it ours
-	Steal         float64    `json:"steal"`          // share of all CPU time
-	Foreign       float64    `json:"foreign"`        // (Busy - Ours) / all CPU time
-	CalibrationMS [2]float64 `json:"calibration_ms"` // fixed loop before and after
+	Busy          int64      `json:"busy_ns"`                    // the machine's CPU time, all processes
+	Ours          int64      `json:"ours_ns"`                    // of it ours
+	Steal         float64    `json:"steal"`                      // share of all CPU time
+	Foreign       float64    `json:"foreign"`                    // (Busy - Ours) / all CPU time
+	CalibrationMS [2]float64 `json:"calibration_ms"`             // fixed loop before and after
+	Unmetered     bool       `json:"target_unmetered,omitempty"` // the target runs outside what is metered: its CPU cannot be told from a stranger's
 }
 
 // Failure is a process that ended unasked, or an arm that was never ready.

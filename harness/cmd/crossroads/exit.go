@@ -25,9 +25,10 @@ const (
 
 // exit is an error that knows its exit code and how to mend it.
 type exit struct {
-	code int
-	err  error
-	hint string
+	code    int
+	err     error
+	hint    string
+	printed bool // stdout carries the result already: a verdict, which the exit code only repeats
 }
 
 func (e *exit) Error() string { return e.err.Error() }
@@ -77,7 +78,7 @@ func (a *app) report(err error) int {
 	if status == exitInterrupted && hint == "" {
 		err = errors.New("interrupted")
 	}
-	if a.format == "json" {
+	if a.format == "json" && !(known != nil && known.printed) {
 		encoded, _ := json.Marshal(map[string]any{"error": err.Error(), "hint": hint, "exit": status}) // strings and a number: cannot fail
 		fmt.Fprintln(a.stdout, string(encoded))
 	}
