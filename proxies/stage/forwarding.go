@@ -74,8 +74,8 @@ func (s *Forwarding) origin(x *exchange.Exchange, h *fasthttp.RequestHeader) {
 		}
 		h.SetCanonical(fieldProto, proto)
 	}
-	if s.hops == 0 || len(h.PeekBytes(fieldHost)) == 0 {
-		h.SetCanonical(fieldHost, h.Host())
+	if host := h.Host(); len(host) > 0 && (s.hops == 0 || len(h.PeekBytes(fieldHost)) == 0) {
+		h.SetCanonical(fieldHost, host) // HTTP/1.0 may name none
 	}
 }
 
