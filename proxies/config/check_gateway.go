@@ -55,6 +55,7 @@ func (c *checker) routes(g *Gateway) {
 		}
 		names[r.Name] = true
 		c.within(path+".per_try", r.PerTry, r.Timeout, "timeout")
+		c.retry(path+".retry", r.Retry)
 		for j, h := range r.Hosts {
 			c.host(strict.Index(path+".hosts", j), h)
 		}

@@ -38,6 +38,7 @@ func (c *checker) outbound(s *Sidecar) {
 	at := place{identity: s.Identity, discoverOwn: out.Discover, permissive: s.MTLS == "permissive"}
 	c.address(path+".listen", out.Listen, true)
 	c.within(path+".per_try", out.PerTry, out.Timeout, "timeout")
+	c.retry(path+".retry", out.Retry)
 	if out.Discover && (s.Identity == nil || s.Identity.Control == nil) {
 		c.fault(path+".discover", "discover needs a control plane: add `identity` with `control`")
 	}

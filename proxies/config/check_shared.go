@@ -68,11 +68,14 @@ type place struct {
 }
 
 func (c *checker) upstream(path string, u Upstream, at place) {
-	c.oneOf(path+".balance", "balancer", u.Balance, "round_robin", "least_request")
+	c.balance(path, u)
 	c.oneOf(path+".mtls", "mode", u.MTLS, "off", "on")
 	c.notNegative(path+".max_idle", u.MaxIdle)
 	c.notNegative(path+".max_connections", u.MaxConns)
 	c.breaker(path+".breaker", u.Breaker)
+	c.health(path+".health", u.Health)
+	c.limits(path+".limits", u.Limits)
+	c.notNegative(path+".retry_budget.min_concurrent", u.Budget.MinConcurrent)
 	if u.MTLS == "on" && at.identity == nil {
 		c.fault(path, "mtls is on, but the file has no identity to present: add `identity`, or write `mtls: off`")
 	}
@@ -111,18 +114,4 @@ func (c *checker) endpointList(path string, endpoints []Endpoint, also func(path
 		}
 		also(p, e)
 	}
-}
-
-func (c *checker) breaker(path string, b Breaker) {
-	c.oneOf(path+".mode", "mode", string(b.Mode), string(Off), string(On))
-	if b.Mode != On {
-		return
-	}
-	if b.ConsecutiveFailures < 1 {
-		c.fault(path+".consecutive_failures", "%d: a breaker that is on needs at least 1", b.ConsecutiveFailures)
-	}
-	if b.Open <= 0 {
-		c.fault(path+".open", "open is 0: a breaker that is on pauses for some time")
-	}
-	c.within(path+".open", b.Open, b.MaxOpen, "max_open")
 }

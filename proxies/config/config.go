@@ -69,13 +69,18 @@ type Clients struct {
 type Upstream struct {
 	Endpoints []Endpoint     `yaml:"endpoints,omitempty" json:"endpoints,omitempty"`
 	Discover  string         `yaml:"discover,omitempty" json:"discover,omitempty"` // service name asked of the control plane instead
-	Balance   string         `yaml:"balance,omitempty" json:"balance"`             // round_robin | least_request
+	Balance   string         `yaml:"balance,omitempty" json:"balance"`             // round_robin | least_request | peak_ewma | random | hash
+	HashBy    []string       `yaml:"hash_by,omitempty" json:"hash_by,omitempty"`   // of balance hash, first that is known: header:NAME, consumer, address
 	MTLS      string         `yaml:"mtls,omitempty" json:"mtls"`                   // off | on: present the SVID and verify each endpoint's identity
 	Connect   units.Duration `yaml:"connect_timeout,omitempty" json:"connect_timeout"`
 	Idle      units.Duration `yaml:"idle_timeout,omitempty" json:"idle_timeout"`       // of pooled connections; keep it below the upstream's own
 	MaxIdle   int            `yaml:"max_idle,omitempty" json:"max_idle"`               // pooled connections per endpoint
 	MaxConns  int            `yaml:"max_connections,omitempty" json:"max_connections"` // per endpoint; 0: no limit
 	Breaker   Breaker        `yaml:"breaker,omitempty" json:"breaker"`
+	Health    *Health        `yaml:"health,omitempty" json:"health,omitempty"` // active checks; none unless written
+	Panic     units.Share    `yaml:"panic_threshold,omitempty" json:"panic_threshold"`
+	Limits    Limits         `yaml:"limits,omitempty" json:"limits"`
+	Budget    RetryBudget    `yaml:"retry_budget,omitempty" json:"retry_budget"`
 }
 
 // Endpoint is one address of an upstream: host:port, or unix:/path.
@@ -83,14 +88,6 @@ type Endpoint struct {
 	Address  string `yaml:"address" json:"address"`
 	Weight   int    `yaml:"weight,omitempty" json:"weight"`
 	Identity string `yaml:"identity,omitempty" json:"identity,omitempty"` // SPIFFE ID it must prove
-}
-
-// Breaker trips an endpoint out of the balancer on consecutive failures and probes it with one request after a pause.
-type Breaker struct {
-	Mode                Mode           `yaml:"mode,omitempty" json:"mode"`
-	ConsecutiveFailures int            `yaml:"consecutive_failures,omitempty" json:"consecutive_failures"`
-	Open                units.Duration `yaml:"open,omitempty" json:"open"`         // first pause; doubles
-	MaxOpen             units.Duration `yaml:"max_open,omitempty" json:"max_open"` // longest pause
 }
 
 // Route sends what it matches to its backends. Matches follow the Kubernetes Gateway API; several are alternatives.
@@ -103,6 +100,7 @@ type Route struct {
 	PerTry   units.Duration `yaml:"per_try,omitempty" json:"per_try"`
 	Idle     units.Duration `yaml:"stream_idle,omitempty" json:"stream_idle"`
 	MaxBody  units.Bytes    `yaml:"max_body,omitempty" json:"max_body"` // of a request; 0: what clients.max_body says
+	Retry    Retry          `yaml:"retry,omitempty" json:"retry"`
 }
 
 // Match holds when all of its parts hold.
@@ -239,6 +237,8 @@ type Outbound struct {
 	Defaults  Upstream             `yaml:"defaults,omitempty" json:"defaults"` // terms for discovered services; no endpoints
 	Timeout   units.Duration       `yaml:"timeout,omitempty" json:"timeout"`
 	PerTry    units.Duration       `yaml:"per_try,omitempty" json:"per_try"`
+	Idle      units.Duration       `yaml:"stream_idle,omitempty" json:"stream_idle"`
+	Retry     Retry                `yaml:"retry,omitempty" json:"retry"`
 }
 
 // Control is the file of `control run --config`.

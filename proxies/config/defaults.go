@@ -24,6 +24,8 @@ const (
 	defaultRateLimitMax = 100_000
 )
 
+const millisecond = units.Duration(time.Millisecond)
+
 func seconds(n int) units.Duration { return units.Duration(time.Duration(n) * time.Second) }
 
 // SetDefaults fills in what a file may leave out.
@@ -52,20 +54,39 @@ func (u *Upstream) SetDefaults() {
 		Connect: seconds(2),
 		Idle:    seconds(30),
 		MaxIdle: 512,
+		Panic:   0.5,
 	}
 	u.Breaker.SetDefaults()
+	u.Budget.SetDefaults()
 }
 
 // SetDefaults fills in what a file may leave out; for Mode see resolveUpstream.
 func (b *Breaker) SetDefaults() {
-	*b = Breaker{ConsecutiveFailures: 7, Open: seconds(1), MaxOpen: seconds(60)}
+	*b = Breaker{ConsecutiveFailures: 7, SuccessRate: 0.8, MinRequests: 5, SlowRate: 0.5,
+		Open: seconds(1), MaxOpen: seconds(60), MaxEjected: 0.5}
+}
+
+// SetDefaults fills in what a file may leave out.
+func (h *Health) SetDefaults() {
+	*h = Health{Interval: seconds(3), Timeout: seconds(1), Down: 3, Up: 1}
+}
+
+// SetDefaults fills in what a file may leave out.
+func (r *Retry) SetDefaults() { *r = Retry{Backoff: 25 * millisecond, MaxBackoff: 250 * millisecond} }
+
+// SetDefaults fills in what a file may leave out.
+func (r *RetryBudget) SetDefaults() {
+	*r = RetryBudget{Share: 0.2, PerSecond: 10, Concurrent: 0.2, MinConcurrent: 3}
 }
 
 // SetDefaults fills in what a file may leave out.
 func (e *Endpoint) SetDefaults() { *e = Endpoint{Weight: 1} }
 
 // SetDefaults fills in what a file may leave out.
-func (r *Route) SetDefaults() { *r = Route{Timeout: seconds(30), Idle: seconds(60)} }
+func (r *Route) SetDefaults() {
+	*r = Route{Timeout: seconds(30), Idle: seconds(60)}
+	r.Retry.SetDefaults()
+}
 
 // SetDefaults fills in what a file may leave out.
 func (b *Backend) SetDefaults() { *b = Backend{Weight: 1} }
@@ -96,7 +117,8 @@ func (i *Inbound) SetDefaults() { *i = Inbound{Listen: SidecarInbound} }
 
 // SetDefaults fills in what a file may leave out.
 func (o *Outbound) SetDefaults() {
-	*o = Outbound{Listen: SidecarOutbound, Timeout: seconds(30)}
+	*o = Outbound{Listen: SidecarOutbound, Timeout: seconds(30), Idle: seconds(60)}
+	o.Retry.SetDefaults()
 	o.Defaults.SetDefaults()
 }
 
@@ -123,6 +145,9 @@ func resolveUpstream(u *Upstream, doc *strict.Document, path string, breaker Mod
 	}
 	if u.MTLS == "" {
 		u.MTLS = mtls
+	}
+	if u.Balance == "hash" && len(u.HashBy) == 0 {
+		u.HashBy = []string{"consumer", "address"}
 	}
 }
 
