@@ -27,6 +27,7 @@ type deployment struct {
 	nodes map[string]*running
 	up    bool // from now on an exit is reported
 	down  bool // Close was called: exits are expected
+	gone  bool // the supervisor said, as its last word, that nothing is left
 
 	closing sync.Once
 	closed  error
@@ -176,12 +177,7 @@ func (r *deployment) listen() {
 		r.handle(e)
 	}
 	r.own(errors.New("the supervisor ended"))
-	r.mu.Lock()
-	unasked := !r.down
-	r.mu.Unlock()
-	if unasked {
-		_ = killMarked(r.mark()) // Close tries again, and reports
-	}
+	_ = r.killLeft() // Close tries again, and reports
 	for _, n := range r.layout.nodes {
 		r.handle(event{Event: eventExited, ID: n.ID, Reason: "its supervisor ended"})
 	}
@@ -194,6 +190,8 @@ func (r *deployment) handle(e event) {
 	switch {
 	case e.Event == eventOwned:
 		r.own(nil)
+	case e.Event == eventStopped:
+		r.gone = true
 	case e.Event == eventRefused && e.ID == "":
 		r.own(errors.New(e.Reason))
 	}
@@ -211,6 +209,17 @@ func (r *deployment) handle(e event) {
 	case eventExited:
 		r.exited(p, e.Reason)
 	}
+}
+
+// killLeft reaches what a supervisor that did not end as it should has left.
+func (r *deployment) killLeft() error {
+	r.mu.Lock()
+	gone := r.gone
+	r.mu.Unlock()
+	if gone {
+		return nil
+	}
+	return killMarked(r.mark())
 }
 
 // own tells bringUp, which asks once, what became of the private directory.
@@ -299,7 +308,7 @@ func (r *deployment) takeDown(ctx context.Context) error {
 	var left error
 	if r.sup != nil {
 		r.sup.end(ctx, r.deployer.config.Grace, r.over)
-		left = killMarked(r.mark())
+		left = r.killLeft()
 	}
 	close(r.exits)
 	r.deployer.ports.give(r.layout.addresses)

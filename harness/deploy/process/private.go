@@ -89,10 +89,11 @@ func mine(info fs.FileInfo) bool {
 	return ok && int(stat.Uid) == os.Getuid()
 }
 
-// killMarked kills every process that carries the mark, until there is none. It is the second line: it reaches
-// daemons whose supervisor was killed.
+// killMarked kills every process that carries the mark, until twice in a row there was none: a process that forks and ends while the
+// list is being read can hide its child once. It is the second line, for when the supervisor itself was killed.
 func killMarked(mark string) error {
 	var left []int
+	empty := 0
 	for deadline := time.Now().Add(forceTime); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		left = nil
 		for _, pid := range allPIDs() {
@@ -101,7 +102,9 @@ func killMarked(mark string) error {
 				killIfMarked(pid, mark)
 			}
 		}
-		if len(left) == 0 {
+		if len(left) > 0 {
+			empty = 0
+		} else if empty++; empty == 2 {
 			return nil
 		}
 	}
@@ -120,17 +123,19 @@ func killIfMarked(pid int, mark string) {
 	}
 }
 
-// marked looks at the environment a process was started with, and at the directory it was started in: nginx writes its title over the
-// one, and stays in the other.
+// marked looks at the environment a process was started with. nginx writes its titles over that; a process without one is known by the
+// directory it was started in. A shell in which somebody looks around there has an environment of its own, and is spared.
 func marked(pid int, mark string) bool {
 	proc := filepath.Join("/proc", strconv.Itoa(pid))
-	if environment, err := os.ReadFile(filepath.Join(proc, "environ")); err == nil {
-		for _, entry := range bytes.Split(environment, []byte{0}) {
-			if string(entry) == markName+"="+mark {
-				return true
-			}
+	environment, err := os.ReadFile(filepath.Join(proc, "environ"))
+	if err != nil {
+		return false
+	}
+	for _, entry := range bytes.Split(environment, []byte{0}) {
+		if string(entry) == markName+"="+mark {
+			return true
 		}
 	}
 	dir, err := os.Readlink(filepath.Join(proc, "cwd"))
-	return err == nil && filepath.Base(strings.TrimSuffix(dir, " (deleted)")) == mark
+	return err == nil && !bytes.ContainsRune(environment, '=') && filepath.Base(strings.TrimSuffix(dir, " (deleted)")) == mark
 }
