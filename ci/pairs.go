@@ -92,21 +92,22 @@ func Pairs(trials []results.Trial) []Pair {
 // faults are the reasons for which the pair is no evidence: none of them looks at a level, or at which version is on which side.
 func (p *Pair) faults() []string {
 	var why []string
+	busiest := 0.0
 	for _, t := range []*results.Trial{p.Left, p.Right} {
 		if t.Outcome != results.Valid {
 			why = append(why, fmt.Sprintf("%s %s%s", t.Arm, cmp.Or(t.Outcome, "not judged"), firstReason(t)))
 		}
-		if t.Elapsed > 0 && t.Host.CPUs > 0 {
-			if busy := float64(t.Host.Busy) / (float64(t.Host.CPUs) * float64(t.Elapsed)); busy >= maxBusy {
-				why = append(why, fmt.Sprintf("the machine was %.0f%% busy, the limit is %.0f%%", 100*busy, 100*maxBusy))
-				break
-			}
-		} else if t.Outcome == results.Valid {
+		switch seen := t.Elapsed > 0 && t.Host.CPUs > 0; {
+		case seen:
+			busiest = max(busiest, float64(t.Host.Busy)/(float64(t.Host.CPUs)*float64(t.Elapsed)))
+		case t.Outcome == results.Valid:
 			why = append(why, fmt.Sprintf("%s: how busy the machine was is not recorded", t.Arm))
 		}
 	}
-	why = append(why, p.unlike()...)
-	return why
+	if busiest >= maxBusy {
+		why = append(why, fmt.Sprintf("the machine was %.0f%% busy, the limit is %.0f%%", 100*busiest, 100*maxBusy))
+	}
+	return append(why, p.unlike()...)
 }
 
 func firstReason(t *results.Trial) string {
@@ -135,6 +136,16 @@ func (p *Pair) unlike() []string {
 			apart.Round(time.Millisecond)))
 	}
 	return why
+}
+
+// Wasted is how many of the latest rounds in a row are no evidence.
+func Wasted(trials []results.Trial) int {
+	pairs := Pairs(trials)
+	n := 0
+	for n < len(pairs) && !pairs[len(pairs)-1-n].Usable() {
+		n++
+	}
+	return n
 }
 
 // leftFirst says whether the baseline was started before the other side.

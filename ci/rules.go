@@ -21,7 +21,7 @@ type Rules struct {
 	AAEvery       int                  `yaml:"aa_every,omitempty"`       // which round is A/A: 5 means the 5th, 10th, ...
 	Block         units.Duration       `yaml:"block,omitempty"`          // length of a measured block
 	Warmup        units.Duration       `yaml:"warmup,omitempty"`
-	Budget        units.Duration       `yaml:"budget,omitempty"` // for the whole gate by the clock; 0: until the last look
+	Budget        units.Duration       `yaml:"budget,omitempty"` // for each scenario by the clock; 0: until the last look
 	Scenarios     strict.Map[Scenario] `yaml:"scenarios"`
 }
 

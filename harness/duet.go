@@ -133,6 +133,9 @@ func (d *Duet) Do(ctx context.Context) (ci.Decision, error) {
 			return decision, nil
 		case d.Pairs > 0 && decision.Pairs >= d.Pairs:
 			return decision, nil
+		case ci.Wasted(trials) >= hopeless:
+			decision.Reasons = append(decision.Reasons, fmt.Sprintf("%d rounds in a row are no evidence: this machine cannot judge now", hopeless))
+			return decision, nil
 		case d.Rules.Budget > 0 && spent >= d.Rules.Budget.D():
 			decision.Reasons = append(decision.Reasons, fmt.Sprintf("the budget of %s is used up", d.Rules.Budget))
 			return decision, nil
@@ -142,6 +145,10 @@ func (d *Duet) Do(ctx context.Context) (ci.Decision, error) {
 		}
 	}
 }
+
+// hopeless is how many rounds in a row without evidence end a duet. Going on would use up the planned rounds for nothing; resuming
+// later, on a quiet machine, does not.
+const hopeless = 12
 
 func (d *Duet) prepare() error {
 	d.arms = map[string]*topologies.Arm{}
