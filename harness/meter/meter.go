@@ -25,10 +25,11 @@ type Block struct {
 	series  *series
 }
 
-// reading is one process at the beginning of the block.
+// reading is one process of the deployment at the beginning of the block, with the workers that it had forked by then: nginx serves in
+// those, and its master does nothing.
 type reading struct {
 	usage results.Usage
-	pid   int
+	pids  []int // the process itself first
 	cpu   int64
 	ticks ticks
 }
@@ -37,18 +38,18 @@ type reading struct {
 // processes count as ours too.
 func Start(processes []deploy.Process, drivers []int) *Block {
 	b := &Block{}
-	known := map[int]bool{}
+	known, children := map[int]bool{}, childrenByParent()
 	for _, p := range processes {
-		b.targets = append(b.targets, &reading{pid: p.PID, usage: results.Usage{Process: p.ID, Kind: p.Kind, Service: p.Service}})
+		b.targets = append(b.targets, &reading{pids: family(p.PID, children), usage: results.Usage{Process: p.ID, Kind: p.Kind, Service: p.Service}})
 		known[p.PID] = true
 	}
 	for _, pid := range drivers {
-		b.drivers = append(b.drivers, &reading{pid: pid, usage: results.Usage{Process: KindDriver, Kind: KindDriver}})
+		b.drivers = append(b.drivers, &reading{pids: []int{pid}, usage: results.Usage{Process: KindDriver, Kind: KindDriver}})
 		known[pid] = true
 	}
 	for _, pid := range append(parents(b.targets), os.Getpid()) {
 		if pid > 1 && !known[pid] {
-			b.ours = append(b.ours, &reading{pid: pid})
+			b.ours = append(b.ours, &reading{pids: []int{pid}})
 			known[pid] = true
 		}
 	}
@@ -60,12 +61,12 @@ func Start(processes []deploy.Process, drivers []int) *Block {
 // begin takes the readings that must lie close to the block's edge last.
 func (b *Block) begin() {
 	for _, r := range b.shown() {
-		resetPeak(r.pid)
-		r.ticks = ticksOf(r.pid)
+		r.resetPeak()
+		r.ticks = r.ticksNow()
 	}
 	b.machine = readMachine()
 	for _, r := range b.all() {
-		r.cpu = cpuTime(r.pid)
+		r.cpu = r.cpuNow()
 	}
 	b.began = time.Now()
 }
@@ -76,7 +77,7 @@ func (b *Block) End() ([]results.Usage, results.HostUse, []int64) {
 	ended := time.Now()
 	var ours int64
 	for _, r := range b.all() {
-		if now := cpuTime(r.pid); now > r.cpu {
+		if now := r.cpuNow(); now > r.cpu {
 			r.usage.CPU = now - r.cpu
 		}
 		ours += r.usage.CPU
@@ -93,9 +94,12 @@ func (b *Block) End() ([]results.Usage, results.HostUse, []int64) {
 
 // settle completes a process's usage with what need not be read at the edge.
 func (r *reading) settle() {
-	r.usage.User, r.usage.System = split(r.usage.CPU, r.ticks, ticksOf(r.pid))
-	r.usage.RSS, r.usage.RSSPeak = memory(r.pid)
-	r.usage.Sockets = sockets(r.pid)
+	r.usage.User, r.usage.System = split(r.usage.CPU, r.ticks, r.ticksNow())
+	for _, pid := range r.pids {
+		rss, peak := memory(pid)
+		r.usage.RSS, r.usage.RSSPeak = r.usage.RSS+rss, r.usage.RSSPeak+peak
+		r.usage.Sockets += sockets(pid)
+	}
 }
 
 func (b *Block) shown() []*reading { return append(append([]*reading{}, b.targets...), b.drivers...) }
@@ -104,7 +108,7 @@ func (b *Block) all() []*reading   { return append(b.shown(), b.ours...) }
 func parents(of []*reading) []int {
 	var pids []int
 	for _, r := range of {
-		pids = append(pids, parentOf(r.pid))
+		pids = append(pids, parentOf(r.pids[0]))
 	}
 	return pids
 }

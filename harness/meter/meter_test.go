@@ -65,7 +65,11 @@ func startBurner(t *testing.T, want time.Duration) burner {
 	t.Helper()
 	self, err := os.Executable()
 	require.NoError(t, err)
-	c := exec.Command(self, "burn", want.String())
+	return startCommand(t, exec.Command(self, "burn", want.String()))
+}
+
+func startCommand(t *testing.T, c *exec.Cmd) burner {
+	t.Helper()
 	in, err := c.StdinPipe()
 	require.NoError(t, err)
 	out, err := c.StdoutPipe()
@@ -134,7 +138,7 @@ func TestTheParentOfTheTargetIsOurs(t *testing.T) {
 	child := startBurner(t, time.Millisecond)
 	block := Start([]deploy.Process{{PID: child.process.Process.Pid}}, nil)
 	require.Len(t, block.ours, 1, "parent and harness are this process, counted once")
-	require.Equal(t, os.Getpid(), block.ours[0].pid)
+	require.Equal(t, os.Getpid(), block.ours[0].pids[0])
 	block.End()
 }
 
@@ -145,6 +149,27 @@ func TestAProcessThatIsGoneCountsNothing(t *testing.T) {
 	_ = gone.process.Wait()
 	usage, _, _ := block.End()
 	require.Equal(t, []results.Usage{{Process: "gone-1"}}, usage)
+}
+
+// TestWorkersCountWithTheirMaster measures a shell that does nothing but wait for the program it forked.
+func TestWorkersCountWithTheirMaster(t *testing.T) {
+	const want = 300 * time.Millisecond
+	self, err := os.Executable()
+	require.NoError(t, err)
+	master := startCommand(t, exec.Command("sh", "-c", `"$0" burn "$1"; exit`, self, want.String()))
+	block := Start([]deploy.Process{{ID: "gateway-1", PID: master.process.Process.Pid}}, nil)
+	_, err = master.in.Write([]byte("go\n"))
+	require.NoError(t, err)
+	master.hear(t)
+	usage, _, seconds := block.End()
+	_, err = master.in.Write([]byte("end\n"))
+	require.NoError(t, err)
+	require.NoError(t, master.process.Wait())
+	require.GreaterOrEqual(t, usage[0].CPU, int64(want))
+	require.GreaterOrEqual(t, usage[0].RSSPeak, int64(64<<20))
+	require.Equal(t, 1, usage[0].Sockets)
+	require.NotEmpty(t, seconds)
+	require.Positive(t, seconds[0])
 }
 
 func TestCalibrateTakesTime(t *testing.T) {
@@ -164,7 +189,7 @@ func BenchmarkBlock(b *testing.B) {
 func BenchmarkSample(b *testing.B) {
 	s := &series{}
 	for _, p := range ofTwelve() {
-		s.targets = append(s.targets, &reading{pid: p.PID})
+		s.targets = append(s.targets, &reading{pids: []int{p.PID}})
 	}
 	for b.Loop() {
 		s.take()

@@ -48,7 +48,7 @@ func (s *series) run() {
 func (s *series) take() {
 	now := sample{at: time.Now()}
 	for _, r := range s.targets {
-		now.cpu += cpuTime(r.pid)
+		now.cpu += r.cpuNow()
 	}
 	if n := len(s.samples); n > 0 {
 		now.cpu = max(now.cpu, s.samples[n-1].cpu)
