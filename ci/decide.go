@@ -70,6 +70,10 @@ func (r *Rules) Decide(name string, plan results.Plan, trials []results.Trial) (
 		d.Reasons = []string{fmt.Sprintf("the rules have no scenario %s", name)}
 		return d
 	}
+	if s.Metrics.Len() == 0 {
+		d.Reasons = []string{"the scenario has no metric to decide by"}
+		return d
+	}
 	pairs, aa := d.sort(Pairs(trials))
 	defer func() { d.Reported = r.report(s, pairs) }()
 	if why := unlikeArms(plan); why != "" {
@@ -246,7 +250,7 @@ func (f *Finding) noise(m results.Metric, limit float64, ratios []float64, aa []
 	most := max(limit, noiseWidth*deviation(ratios)/math.Sqrt(float64(len(same))))
 	f.AAChange, f.AALimit = relative(off), relative(most)
 	if math.Abs(off) > most {
-		return fmt.Sprintf("noise: the baseline against itself differs by %s, the limit is %s", percent(*f.AAChange), percent(*f.AALimit))
+		return fmt.Sprintf("noise: the baseline against itself differs by %s, the limit is %s", signed(*f.AAChange), percent(*f.AALimit))
 	}
 	return ""
 }

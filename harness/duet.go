@@ -116,7 +116,7 @@ func (d *Duet) Do(ctx context.Context) (ci.Decision, error) {
 		return ci.Decision{Scenario: d.Scenario}, err
 	}
 	began := d.Now()
-	for {
+	for ran := 0; ; ran++ {
 		trials, _, err := d.Run.Trials()
 		if err != nil {
 			return ci.Decision{Scenario: d.Scenario}, err
@@ -133,7 +133,7 @@ func (d *Duet) Do(ctx context.Context) (ci.Decision, error) {
 			return decision, nil
 		case d.Pairs > 0 && decision.Pairs >= d.Pairs:
 			return decision, nil
-		case ci.Wasted(trials) >= hopeless:
+		case min(ran, ci.Wasted(trials)) >= hopeless:
 			decision.Reasons = append(decision.Reasons, fmt.Sprintf("%d rounds in a row are no evidence: this machine cannot judge now", hopeless))
 			return decision, nil
 		case d.Rules.Budget > 0 && spent >= d.Rules.Budget.D():
@@ -146,7 +146,7 @@ func (d *Duet) Do(ctx context.Context) (ci.Decision, error) {
 	}
 }
 
-// hopeless is how many rounds in a row without evidence end a duet. Going on would use up the planned rounds for nothing; resuming
+// hopeless is how many rounds in a row without evidence end a sitting. Going on would use up the planned rounds for nothing; resuming
 // later, on a quiet machine, does not.
 const hopeless = 12
 
