@@ -11,7 +11,9 @@ type Route struct {
 	Idle     time.Duration // silence on a streamed body; 0: none
 	MaxBody  int64         // request body in bytes; 0: no limit
 	Retry    Retry
-	Stages   map[string]string // per-route mode of a stage: off, shadow or on
+	// CarryDeadline makes the exchange end when its caller will have given up (X-Mesh-Timeout), and tells the callee.
+	CarryDeadline bool
+	Stages        map[string]string // per-route mode of a stage: off, shadow or on
 }
 
 // Backend is one weighted target of a route.
@@ -23,6 +25,8 @@ type Backend struct {
 
 // Retry is a route's terms for trying again; the zero value never does.
 type Retry struct {
-	Attempts int   // tries in all; below 2: no retry
-	On       []int // statuses that are retried besides connection failures
+	Attempts   int           // tries in all; below 2: no retry
+	On         []int         // statuses that are retried besides connection failures
+	Backoff    time.Duration // bound of the first random wait; doubles up to MaxBackoff
+	MaxBackoff time.Duration
 }

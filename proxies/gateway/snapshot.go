@@ -128,6 +128,7 @@ func (s *snapshot) buildRoutes() error {
 	for _, r := range s.config.Routes {
 		made := &exchange.Route{
 			Name: r.Name, Timeout: r.Timeout.D(), PerTry: r.PerTry.D(), Idle: r.Idle.D(), MaxBody: int64(r.MaxBody),
+			Retry: exchange.Retry{Attempts: r.Retry.Attempts, On: r.Retry.Codes, Backoff: r.Retry.Backoff.D(), MaxBackoff: r.Retry.MaxBackoff.D()},
 		}
 		for _, b := range r.Backends {
 			made.Backends = append(made.Backends, exchange.Backend{Name: b.Upstream, Weight: b.Weight, To: s.upstreams[b.Upstream]})

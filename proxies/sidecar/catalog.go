@@ -5,7 +5,6 @@ import (
 	"hash/maphash"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"crossroads/proxies/config"
 	"crossroads/proxies/discovery"
@@ -14,9 +13,6 @@ import (
 	"crossroads/proxies/telemetry"
 	"crossroads/proxies/upstream"
 )
-
-// streamIdle is how long a streamed body may be silent.
-const streamIdle = time.Minute
 
 // catalog knows the services that the application may call: those listed in the file, and those that the control plane names.
 // Requests read one table, which is replaced as a whole.
@@ -63,7 +59,9 @@ func (k *catalog) put(t *table, name string, terms config.Upstream) error {
 
 func (k *catalog) route(name string, u *upstream.Upstream) *exchange.Route {
 	out := k.config.Outbound
-	return &exchange.Route{Name: name, Timeout: out.Timeout.D(), PerTry: out.PerTry.D(), Idle: streamIdle,
+	r := out.Retry
+	return &exchange.Route{Name: name, Timeout: out.Timeout.D(), PerTry: out.PerTry.D(), Idle: out.Idle.D(), CarryDeadline: true,
+		Retry:    exchange.Retry{Attempts: r.Attempts, On: r.Codes, Backoff: r.Backoff.D(), MaxBackoff: r.MaxBackoff.D()},
 		Backends: []exchange.Backend{{Name: name, Weight: 1, To: u}}}
 }
 

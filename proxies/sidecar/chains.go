@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"math/rand/v2"
 	"strings"
+	"time"
 
 	"crossroads/proxies/exchange"
 	"crossroads/proxies/stage"
@@ -28,9 +29,12 @@ func (s *Sidecar) inboundChain(edge bool) exchange.Service {
 	return s.finish(b)
 }
 
+// streamIdle is how long a streamed body may be silent on its way to or from the application.
+const streamIdle = time.Minute
+
 // theApp is what every inbound call is for.
 func (s *Sidecar) theApp() func([]byte) (*exchange.Route, *exchange.Fault) {
-	app := &exchange.Route{Name: s.config.Service, Idle: streamIdle,
+	app := &exchange.Route{Name: s.config.Service, Idle: streamIdle, CarryDeadline: true,
 		Backends: []exchange.Backend{{Name: "app", Weight: 1, To: s.app}}}
 	return func([]byte) (*exchange.Route, *exchange.Fault) { return app, nil }
 }

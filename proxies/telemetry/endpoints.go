@@ -18,7 +18,7 @@ func (m *Metrics) EndpointStates(states func() []EndpointState) {
 	}
 	m.Registry.MustRegister(&endpointCollector{
 		states:   states,
-		healthy:  desc("endpoint_healthy", "1 where the balancer may choose the endpoint."),
+		healthy:  desc("endpoint_healthy", "1 where breaker and health checks let the balancer choose the endpoint."),
 		breaker:  desc("breaker_state", "1 for the state that the endpoint's breaker is in.", "state"),
 		inFlight: desc("endpoint_in_flight", "Requests that the endpoint is answering."),
 		idle:     desc("endpoint_idle_connections", "Pooled connections that wait for a request."),

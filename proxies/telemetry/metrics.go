@@ -35,6 +35,7 @@ type Metrics struct {
 	connects    *prometheus.HistogramVec
 	stages      *prometheus.HistogramVec
 	trips       *counters
+	upstreams   upstreams
 	reloads     *prometheus.CounterVec
 	stagesInfo  *prometheus.GaugeVec
 	logDropped  prometheus.Counter
@@ -48,6 +49,7 @@ func NewMetrics(prefix, version string) *Metrics {
 	m.rejected = newCounters(m.counter("rejected_requests_total", "Requests refused before or by a stage, by reason.", "reason"), 1)
 	m.attempts = newCounters(m.counter("upstream_attempts_total", "Tries at an upstream, by result.", "upstream", "result"), 2)
 	m.trips = newCounters(m.counter("breaker_transitions_total", "Changes of a breaker's state.", "upstream", "state"), 2)
+	m.upstreams = newUpstreams(m)
 	m.auth = m.counter("auth_decisions_total", "Authentication decisions.", "scheme", "outcome")
 	m.limits = m.counter("rate_limit_decisions_total", "Rate limit decisions.", "policy", "decision")
 	m.evictions = m.counter("rate_limit_evictions_total", "Keys dropped from the full table of rate limits.").WithLabelValues()

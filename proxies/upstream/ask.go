@@ -14,7 +14,8 @@ type result uint8
 
 const (
 	answered    result = iota // the response head is set
-	unprocessed               // the endpoint never saw the request
+	full                      // the endpoint was not asked: it has no room for another connection
+	unprocessed               // it never saw the request
 	lost                      // it may have, and did not answer
 	final                     // it did, or the client's body failed: nothing may be sent again
 )
@@ -33,12 +34,16 @@ func (t *try) ask(e *endpoint, generation uint64) (result, *exchange.Fault) {
 	if t.terms.PerTry > 0 {
 		until = wire.Sooner(until, began+wire.Instant(t.terms.PerTry))
 	}
-	r, fault := t.attempt(e, generation, until)
-	t.x.Upstream += time.Duration(wire.Now() - began)
+	r, c, fault := t.attempt(e, generation, until)
+	took := time.Duration(wire.Now() - began)
+	t.x.Upstream += took
 	word := "answered"
 	if fault != nil {
 		word = fault.Reason
-		e.settle(generation, blame(fault))
+		e.settle(generation, blame(fault), took)
+		t.endRetry()
+	} else {
+		c.took, c.retry, t.retrying, t.answer = took, t.retrying, false, c
 	}
 	t.up.observer.Attempt(t.up.name, word)
 	return r, fault
@@ -46,7 +51,7 @@ func (t *try) ask(e *endpoint, generation uint64) (result, *exchange.Fault) {
 
 // blame is what a try that failed says about its endpoint.
 func blame(f *exchange.Fault) verdict {
-	if f == exchange.Overloaded || f.Status < 500 { // our own limit, or the client's body
+	if f.Reason == exchange.Overloaded.Reason || f.Status < 500 { // our own limit, or the client's body
 		return abandoned
 	}
 	return failure
@@ -54,30 +59,49 @@ func blame(f *exchange.Fault) verdict {
 
 // attempt uses a pooled connection if there is one. One that turns out to be stale, closed by the endpoint while it was idle, is
 // replaced once by a fresh one (RFC 9112 9.3.1), and says nothing about the endpoint.
-func (t *try) attempt(e *endpoint, generation uint64, until wire.Instant) (result, *exchange.Fault) {
+func (t *try) attempt(e *endpoint, generation uint64, until wire.Instant) (result, *conn, *exchange.Fault) {
 	upgrade := len(t.x.Request.Header.Peek("Upgrade")) > 0
 	if !upgrade {
 		if c := e.pool.take(); c != nil {
 			r, fault := t.exchange(c, generation, until, false)
 			if r == answered || !t.stale(r, fault) {
-				return r, fault
+				return r, c, fault
 			}
 			t.x.Response.Reset()
 		}
 	}
 	c, fault := e.dial(until)
-	if fault != nil {
-		return unprocessed, fault
+	switch {
+	case fault == fullEndpoint:
+		return full, nil, fault
+	case fault != nil && fault.Reason == exchange.Overloaded.Reason:
+		return final, nil, fault
+	case fault != nil:
+		return unprocessed, nil, fault
 	}
-	return t.exchange(c, generation, until, upgrade)
+	r, fault := t.exchange(c, generation, until, upgrade)
+	return r, c, fault
 }
 
-// stale says whether a reused connection failed in the way of one that the other end had closed, and the request may go again.
+// stale says whether a reused connection failed in the way of one that the other end had closed, and the request may go again. One
+// that may have been processed after all is a retry, and the budget has its say.
 func (t *try) stale(r result, f *exchange.Fault) bool {
 	if t.stream != nil || f != exchange.UpstreamReset {
 		return false
 	}
-	return r == unprocessed || r == lost && idempotent(t.x.Request.Header.Method())
+	if r == unprocessed {
+		return true
+	}
+	if r != lost || !idempotent(t.x.Request.Header.Method()) {
+		return false
+	}
+	if !t.up.budget.spend(t.up.now(), t.fleet.inFlight()) {
+		t.up.observer.RetryRefused(t.up.name)
+		return false
+	}
+	t.up.budget.done() // it takes the place of the try that failed
+	t.up.observer.Attempt(t.up.name, "stale")
+	return true
 }
 
 // exchange sends the request on c and reads the response head. On failure c is closed.
@@ -86,6 +110,9 @@ func (t *try) exchange(c *conn, generation uint64, until wire.Instant, upgrade b
 	c.Arm(until)
 	c.cancel = t.x.Cancel
 	c.cancel.Waiting(&c.stop)
+	if t.terms.CarryDeadline {
+		carry(t.x, until)
+	}
 	if err := t.send(c, upgrade); err != nil {
 		fault := t.give(c, err)
 		if errors.Is(err, errUnsent) {

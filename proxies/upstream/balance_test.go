@@ -11,7 +11,7 @@ import (
 )
 
 func endpoints(weights ...int) []*endpoint {
-	u := &Upstream{observer: silent{}, now: time.Now}
+	u := &Upstream{observer: silent{}, now: time.Now, start: t0, maxEjected: 0.5}
 	var list []*endpoint
 	for i, w := range weights {
 		list = append(list, newEndpoint(u, config.Endpoint{Address: string(rune('a' + i)), Weight: w}))
@@ -23,7 +23,7 @@ func TestRoundRobinIsSmooth(t *testing.T) {
 	b, list := &roundRobin{}, endpoints(5, 1, 1)
 	var order strings.Builder
 	for range 14 {
-		order.WriteString(b.pick(list, nil, t0).address)
+		order.WriteString(b.pick(choice{endpoints: list, now: t0}).address)
 	}
 	require.Equal(t, "aabacaaaabacaa", order.String())
 }
@@ -34,21 +34,21 @@ func TestRoundRobinPassesOverWhatIsNotReady(t *testing.T) {
 	list[1].tripped.Store(true)
 	counts := map[string]int{}
 	for range 10 {
-		counts[b.pick(list, nil, t0).address]++
+		counts[b.pick(choice{endpoints: list, now: t0}).address]++
 	}
 	require.Equal(t, map[string]int{"a": 5, "c": 5}, counts)
-	require.Equal(t, "c", b.pick(list, list[:1], t0).address, "nor what was tried")
-	require.Nil(t, b.pick(list, list, t0))
-	require.Nil(t, b.pick(nil, nil, t0))
+	require.Equal(t, "c", b.pick(choice{endpoints: list, tried: list[:1], now: t0}).address, "nor what was tried")
+	require.Nil(t, b.pick(choice{endpoints: list, tried: list, now: t0}))
+	require.Nil(t, b.pick(choice{now: t0}))
 }
 
 func TestLeastRequestAvoidsTheBusy(t *testing.T) {
 	list := endpoints(1, 1, 1, 1)
-	b := newLeastRequest(7)
+	b := seeded(7)
 	list[0].inFlight.Store(1000)
 	counts := map[string]int{}
 	for range 4000 {
-		counts[b.pick(list, nil, t0).address]++
+		counts[b.pick(choice{endpoints: list, now: t0}).address]++
 	}
 	require.Zero(t, counts["a"], "two different ones are drawn, and the busy one never has fewer")
 	for _, free := range []string{"b", "c", "d"} {
@@ -58,25 +58,31 @@ func TestLeastRequestAvoidsTheBusy(t *testing.T) {
 
 func TestLeastRequestKeepsWeights(t *testing.T) {
 	list := endpoints(3, 1)
-	b := newLeastRequest(7)
+	b := seeded(7)
 	// Nothing ever ends, so that in-flight settles in proportion to the weights.
 	for range 4000 {
-		b.pick(list, nil, t0).inFlight.Add(1)
+		b.pick(choice{endpoints: list, now: t0}).inFlight.Add(1)
 	}
 	require.InDelta(t, 3, float64(list[0].inFlight.Load())/float64(list[1].inFlight.Load()), 0.1)
 }
 
 func TestLeastRequestPassesOverWhatIsNotReady(t *testing.T) {
 	list := endpoints(1, 1, 1)
-	b := newLeastRequest(7)
+	b := seeded(7)
 	for _, e := range list[:2] {
 		e.breaker.open(t0, 0)
 		e.tripped.Store(true)
 	}
 	for range 100 {
-		require.Equal(t, "c", b.pick(list, nil, t0).address)
+		require.Equal(t, "c", b.pick(choice{endpoints: list, now: t0}).address)
 	}
-	require.Nil(t, b.pick(list, list[2:], t0))
+	require.Nil(t, b.pick(choice{endpoints: list, tried: list[2:], now: t0}))
+}
+
+func seeded(seed uint64) *leastRequest {
+	l := &leastRequest{}
+	l.state.Store(seed)
+	return l
 }
 
 func TestUnknownBalancer(t *testing.T) {
@@ -86,19 +92,19 @@ func TestUnknownBalancer(t *testing.T) {
 
 func TestFleetGuard(t *testing.T) {
 	for n, want := range map[int]int{1: 1, 2: 1, 3: 1, 4: 2, 5: 2, 10: 5} {
-		require.Equal(t, want, mayEject(n), n)
+		require.Equal(t, want, mayEject(n, 0.5), n)
 	}
 }
 
 func BenchmarkBalancers(b *testing.B) {
-	for _, name := range []string{"round_robin", "least_request"} {
+	for _, name := range []string{"round_robin", "least_request", "peak_ewma", "random", "hash"} {
 		b.Run(name, func(b *testing.B) {
 			list := endpoints(1, 1, 1, 1, 1, 1, 1, 1)
 			k, err := newBalancer(name, 1)
 			require.NoError(b, err)
 			b.ReportAllocs()
 			for b.Loop() {
-				k.pick(list, nil, t0)
+				k.pick(choice{endpoints: list, now: t0})
 			}
 		})
 	}

@@ -19,7 +19,7 @@ func fail(t *testing.T, b *breaker, now time.Time) bool {
 	t.Helper()
 	g, ok := b.admit(now)
 	require.True(t, ok)
-	if b.settle(g, failure) {
+	if b.settle(g, failure, 0, now) {
 		b.open(now, 0.5) // the middle of the jitter: exactly the pause
 		return true
 	}
@@ -31,11 +31,11 @@ func TestBreakerOpensOnARunOfFailures(t *testing.T) {
 	require.False(t, fail(t, b, t0))
 	require.False(t, fail(t, b, t0))
 	g, _ := b.admit(t0)
-	b.settle(g, success)
+	b.settle(g, success, 0, t0)
 	require.False(t, fail(t, b, t0), "a success ends the run")
 	require.False(t, fail(t, b, t0))
 	g, _ = b.admit(t0)
-	b.settle(g, shed)
+	b.settle(g, shed, 0, t0)
 	require.True(t, fail(t, b, t0), "429 neither adds to the run nor ends it")
 	require.False(t, b.ready(t0.Add(999*time.Millisecond)))
 	require.True(t, b.ready(t0.Add(time.Second)))
@@ -50,7 +50,7 @@ func TestBreakerLetsExactlyOneProbeThrough(t *testing.T) {
 	require.True(t, ok)
 	_, ok = b.admit(later)
 	require.False(t, ok, "a second probe")
-	b.settle(g, success)
+	b.settle(g, success, 0, later)
 	require.Equal(t, closed, b.state)
 	_, ok = b.admit(later)
 	require.True(t, ok)
@@ -67,7 +67,7 @@ func TestBreakerPausesDoubleUpToTheLongest(t *testing.T) {
 		require.True(t, fail(t, b, now), "a failed probe reopens at once")
 	}
 	g, _ := b.admit(b.until)
-	b.settle(g, success)
+	b.settle(g, success, 0, now)
 	for !fail(t, b, now) {
 	}
 	require.Equal(t, time.Second, b.until.Sub(now), "after it closed, pauses begin anew")
@@ -89,14 +89,14 @@ func TestBreakerIgnoresVerdictsOfAnEarlierGeneration(t *testing.T) {
 	late, _ := b.admit(t0)
 	for !fail(t, b, t0) {
 	}
-	require.False(t, b.settle(late, failure))
+	require.False(t, b.settle(late, failure, 0, t0))
 	probe, _ := b.admit(b.until)
-	b.settle(late, success)
+	b.settle(late, success, 0, t0)
 	require.Equal(t, halfOpen, b.state, "a success from before the trip is no verdict on the probe")
-	require.False(t, b.settle(late, failure))
-	b.settle(probe, success)
+	require.False(t, b.settle(late, failure, 0, t0))
+	b.settle(probe, success, 0, t0)
 	require.Equal(t, closed, b.state)
-	b.settle(late, failure)
+	b.settle(late, failure, 0, t0)
 	require.Zero(t, b.failures)
 }
 
@@ -106,10 +106,10 @@ func TestBreakerProbeThatSaysNothingLeavesRoomForTheNext(t *testing.T) {
 	}
 	now := b.until
 	g, _ := b.admit(now)
-	require.False(t, b.settle(g, abandoned))
+	require.False(t, b.settle(g, abandoned, 0, now))
 	g, ok := b.admit(now)
 	require.True(t, ok)
-	require.True(t, b.settle(g, shed), "429 fails a probe")
+	require.True(t, b.settle(g, shed, 0, now), "429 fails a probe")
 }
 
 // TestBreakerProperties drives random histories and holds the rules that must hold in every one.
@@ -133,7 +133,7 @@ func TestBreakerProperties(t *testing.T) {
 				g := flight[i]
 				flight = append(flight[:i], flight[i+1:]...)
 				generation, state := b.generation, b.state
-				if trip := b.settle(g, verdict(r.IntN(4))); trip {
+				if trip := b.settle(g, verdict(r.IntN(4)), 0, now); trip {
 					b.open(now, r.Float64())
 					require.LessOrEqual(t, b.until.Sub(now), 10*time.Second)
 					require.GreaterOrEqual(t, b.until.Sub(now), 800*time.Millisecond)
@@ -158,6 +158,6 @@ func BenchmarkBreaker(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		g, _ := k.admit(t0)
-		k.settle(g, success)
+		k.settle(g, success, 0, t0)
 	}
 }

@@ -24,6 +24,8 @@ type conn struct {
 
 	// of the exchange in flight
 	generation uint64
+	took       time.Duration // until the response head was here
+	retry      bool          // it is a retry, and has its place among those in flight
 	response   wire.Response
 	cancel     *exchange.Canceller
 	upload     *upload
@@ -40,24 +42,28 @@ func split(address string) (network, addr string) {
 
 // dial opens a connection. A fault of dialling says that the request cannot have been processed.
 func (e *endpoint) dial(until wire.Instant) (*conn, *exchange.Fault) {
-	if !e.pool.reserve() {
-		return nil, exchange.Overloaded
+	if fault := e.up.reserve(e); fault != nil {
+		return nil, fault
 	}
-	c, err := e.connect(until)
-	if err != nil {
+	if !e.up.bulkhead.pending.take() {
 		e.pool.release()
-		return nil, dialFault(err)
+		return nil, e.up.refuse("pending", fullPending)
 	}
-	return c, nil
+	c, fault := e.connect(until)
+	e.up.bulkhead.pending.give()
+	if fault != nil {
+		e.pool.release()
+	}
+	return c, fault
 }
 
-func (e *endpoint) connect(until wire.Instant) (*conn, error) {
+func (e *endpoint) connect(until wire.Instant) (*conn, *exchange.Fault) {
 	began := time.Now()
-	timeout := e.up.config.Connect.D()
+	timeout, ours := e.up.config.Connect.D(), false
 	if until != 0 {
 		left := max(time.Duration(until-wire.Now()), time.Millisecond)
 		if timeout <= 0 || left < timeout {
-			timeout = left
+			timeout, ours = left, true
 		}
 	}
 	ctx := context.Background()
@@ -66,25 +72,38 @@ func (e *endpoint) connect(until wire.Instant) (*conn, error) {
 		ctx, cancel = context.WithTimeout(ctx, timeout)
 		defer cancel()
 	}
-	var d net.Dialer
-	sock, err := d.DialContext(ctx, e.network, e.address)
+	sock, err := e.open(ctx)
 	if err != nil {
-		return nil, err
-	}
-	if e.up.tls != nil {
-		if settings := e.up.tls(e.config); settings != nil {
-			secure := tls.Client(sock, settings)
-			if err := secure.HandshakeContext(ctx); err != nil {
-				_ = sock.Close()
-				return nil, &handshakeError{err}
-			}
-			sock = secure
+		fault := dialFault(err)
+		if fault != exchange.UpstreamIdentity && !(ours && ctx.Err() != nil) { // little time left says nothing about it
+			e.reachable(false)
 		}
+		return nil, fault
 	}
+	e.reachable(true)
 	c := &conn{Conn: wire.NewConn(sock), endpoint: e}
 	c.finish, c.stop = c.settle, c.Body.Stop
 	e.up.observer.Connect(e.up.name, time.Since(began))
 	return c, nil
+}
+
+// open connects, TLS included.
+func (e *endpoint) open(ctx context.Context) (net.Conn, error) {
+	var d net.Dialer
+	sock, err := d.DialContext(ctx, e.network, e.address)
+	if err != nil || e.up.tls == nil {
+		return sock, err
+	}
+	settings := e.up.tls(e.config)
+	if settings == nil {
+		return sock, nil
+	}
+	secure := tls.Client(sock, settings)
+	if err := secure.HandshakeContext(ctx); err != nil {
+		_ = sock.Close()
+		return nil, &handshakeError{err}
+	}
+	return secure, nil
 }
 
 // handshakeError tells a refused identity from a network that failed.
@@ -128,7 +147,11 @@ func (c *conn) settle() {
 	case !whole:
 		v = abandoned
 	}
-	c.endpoint.settle(c.generation, v)
+	c.endpoint.settle(c.generation, v, c.took)
+	if c.retry {
+		c.retry = false
+		c.endpoint.up.endRetry()
+	}
 	c.reused = true
 	if whole && uploaded && !c.tunnel && !c.response.Close && c.Buffered() == 0 {
 		c.Arm(0)

@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"slices"
+	"time"
 
 	"crossroads/proxies/exchange"
 	"crossroads/proxies/wire"
@@ -16,7 +17,15 @@ func (u *Upstream) Forward(x *exchange.Exchange) exchange.Step {
 	if terms.Timeout > 0 && x.Deadline.IsZero() {
 		x.Deadline = x.Start.Add(terms.Timeout)
 	}
+	if terms.CarryDeadline {
+		if fault := honour(x); fault != nil {
+			return x.Fail(fault)
+		}
+	}
 	t := try{x: x, up: u, terms: terms, deadline: wire.At(x.Deadline), fleet: u.fleet.Load()}
+	if len(u.config.HashBy) > 0 {
+		t.key = hashKey(x, u.config.HashBy)
+	}
 	if fault := t.prepare(); fault != nil {
 		return x.Fail(fault)
 	}
@@ -41,6 +50,9 @@ type try struct {
 	body     []byte      // of the request, whole, where it is here
 	stream   wire.Body   // else
 	tried    []*endpoint // grows only where a try failed
+	key      uint64      // of consistent hashing
+	answer   *conn       // that carries the answer at hand
+	retrying bool        // the try under way is a retry
 }
 
 // prepare settles how the request body goes: with the head, or streamed behind it.
@@ -68,54 +80,69 @@ func (t *try) prepare() *exchange.Fault {
 
 // run tries endpoints until one answers, or until it is not safe or not allowed to go on.
 func (t *try) run() *exchange.Fault {
-	e, generation := t.fleet.choose(t.tried, t.up.now())
+	now := t.up.now()
+	t.up.budget.request(now)
+	e, generation, fault := t.choose(now)
 	if e == nil {
-		return t.nobody()
+		return fault
 	}
 	for {
 		t.x.Attempts++
 		r, fault := t.ask(e, generation)
-		if !t.again(r) {
-			return fault
+		if r == answered && (t.terms.Retry.Attempts < 2 || !slices.Contains(t.terms.Retry.On, t.x.Response.StatusCode())) {
+			return nil
 		}
 		t.tried = append(t.tried, e)
-		if e, generation = t.fleet.choose(t.tried, t.up.now()); e == nil {
+		if !t.again(r, fault) {
 			return fault // or the answer, as it is
 		}
+		if e, generation, _ = t.choose(t.up.now()); e == nil {
+			t.endRetry()
+			return fault
+		}
+		if t.retrying {
+			t.up.observer.Retried(t.up.name)
+		}
 		t.x.Release()
+		t.answer = nil
 		t.x.ResponseBody, t.x.Endpoint = nil, ""
 		t.x.Response.Reset()
 	}
 }
 
-// again says whether the request may go to another endpoint.
-func (t *try) again(r result) bool {
-	switch {
-	case r == final, r != unprocessed && t.x.Attempts >= t.terms.Retry.Attempts:
-		return false
-	case t.deadline != 0 && wire.Now() >= t.deadline:
-		return false
-	case r == unprocessed: // safe whatever the method
-		return true
-	case t.stream != nil || !idempotent(t.x.Request.Header.Method()):
-		return false
+// choose picks and admits an endpoint that was not tried yet.
+func (t *try) choose(now time.Time) (*endpoint, uint64, *exchange.Fault) {
+	if !t.up.bulkhead.requests.take() {
+		return nil, 0, t.up.refuse("requests", fullRequests)
 	}
-	return r == lost || slices.Contains(t.terms.Retry.On, t.x.Response.StatusCode())
+	c := t.choice()
+	c.now = now
+	if e, generation := t.fleet.choose(c); e != nil {
+		return e, generation, nil
+	}
+	t.up.bulkhead.requests.give()
+	return nil, 0, t.nobody(c)
+}
+
+// choice is what is left to choose from.
+func (t *try) choice() choice {
+	return choice{endpoints: t.fleet.endpoints, tried: t.tried, now: t.up.now(), key: t.key, sick: t.fleet.sick.Load()}
 }
 
 // nobody names why no endpoint can be chosen.
-func (t *try) nobody() *exchange.Fault {
-	if len(t.fleet.endpoints) == 0 {
+func (t *try) nobody(c choice) *exchange.Fault {
+	if len(c.endpoints) == 0 {
 		return exchange.NoEndpoint
 	}
-	return exchange.BreakerOpen
-}
-
-// idempotent methods may be sent again when a connection failed before it answered (RFC 9110 9.2.2).
-func idempotent(method []byte) bool {
-	switch string(method) {
-	case "GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE":
-		return true
+	unfit, busy := exchange.NoEndpoint.With("health checks hold every endpoint for down"), false
+	for _, e := range c.endpoints {
+		busy = busy || e.full()
+		if e.tripped.Load() {
+			unfit = exchange.BreakerOpen
+		}
 	}
-	return false
+	if busy {
+		return t.up.refuse("endpoint_requests", fullEndpoints)
+	}
+	return unfit
 }

@@ -11,6 +11,7 @@ import (
 type pool struct {
 	maxIdle, maxOpen int // 0: 100 idle, any number open
 	idle             time.Duration
+	total            *gate // of the upstream's connections
 
 	mu     sync.Mutex
 	free   []*conn
@@ -42,6 +43,19 @@ func (p *pool) take() *conn {
 	}
 }
 
+// oldest takes out the connection that has been idle longest, or nil.
+func (p *pool) oldest() *conn {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.free) == 0 {
+		return nil
+	}
+	c := p.free[0]
+	p.free = append(p.free[:0], p.free[1:]...)
+	p.free[:len(p.free)+1][len(p.free)] = nil
+	return c
+}
+
 // reserve counts a connection about to be opened; false: the limit is reached.
 func (p *pool) reserve() bool {
 	p.mu.Lock()
@@ -53,11 +67,17 @@ func (p *pool) reserve() bool {
 	return true
 }
 
-// release uncounts a connection that was closed or never came to be.
-func (p *pool) release() {
+// unreserve uncounts a connection that the upstream had no room for.
+func (p *pool) unreserve() {
 	p.mu.Lock()
 	p.open--
 	p.mu.Unlock()
+}
+
+// release uncounts a connection that was closed or never came to be.
+func (p *pool) release() {
+	p.unreserve()
+	p.total.give()
 }
 
 // put takes a connection back; false: it is not wanted and must be closed.

@@ -32,6 +32,10 @@ type Observer interface {
 	Attempt(upstream, result string)
 	Connect(upstream string, d time.Duration)
 	BreakerChange(upstream, endpoint, state string)
+	Retried(upstream string)
+	RetryRefused(upstream string)   // the budget was used up
+	Refused(upstream, limit string) // a limit was reached
+	Checked(upstream, result string)
 }
 
 // Upstream implements exchange.Forwarder.
@@ -42,6 +46,12 @@ type Upstream struct {
 	observer Observer
 	now      func() time.Time
 	fleet    atomic.Pointer[fleet]
+	start    time.Time // spans count from here
+	learns   bool      // the balancer wants response times
+	budget   budget
+	bulkhead bulkhead
+
+	maxEjected float64
 
 	mu     sync.Mutex // of Update and Close
 	closed bool
@@ -59,11 +69,18 @@ func New(o Options) (*Upstream, error) {
 	if u.observer == nil {
 		u.observer = silent{}
 	}
+	u.start = u.now()
+	u.budget.set(o.Config.Budget, u.start)
+	u.bulkhead.set(o.Config.Limits)
+	if u.maxEjected = o.Config.Breaker.MaxEjected.F(); u.maxEjected == 0 {
+		u.maxEjected = 0.5
+	}
 	u.random = rand.New(rand.NewPCG(o.Seed, 1))
 	b, err := newBalancer(o.Config.Balance, o.Seed)
 	if err != nil {
 		return nil, fmt.Errorf("upstream %s: %w", o.Name, err)
 	}
+	_, u.learns = b.(*peakEWMA)
 	u.fleet.Store(&fleet{balance: b})
 	u.Update(o.Config.Endpoints)
 	return u, nil
@@ -86,24 +103,40 @@ func (u *Upstream) Update(endpoints []config.Endpoint) {
 		e := known[k]
 		if e == nil {
 			e = newEndpoint(u, c)
+			if u.config.Health != nil && !u.closed {
+				go e.watch(*u.config.Health, e.stop)
+			}
 		}
 		e.weight.Store(int64(max(c.Weight, 1)))
 		delete(known, k)
 		next.endpoints = append(next.endpoints, e)
 	}
+	if r, ok := old.balance.(*ringHash); ok {
+		next.balance = r.over(next.endpoints)
+	}
+	next.assess(u.config.Panic.F())
 	u.fleet.Store(next)
 	for _, e := range known {
-		e.pool.close()
+		e.leave()
 	}
 }
 
-// Close closes idle connections and keeps none from now on.
+// leave ends what runs for an endpoint that is no longer chosen.
+func (e *endpoint) leave() {
+	close(e.stop)
+	e.pool.close()
+}
+
+// Close closes idle connections, keeps none from now on and ends the health checks.
 func (u *Upstream) Close() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	if u.closed {
+		return
+	}
 	u.closed = true
 	for _, e := range u.fleet.Load().endpoints {
-		e.pool.close()
+		e.leave()
 	}
 }
 
@@ -112,7 +145,8 @@ type EndpointState struct {
 	Address  string `json:"address"`
 	Weight   int    `json:"weight"`
 	Identity string `json:"identity,omitempty"`
-	Ready    bool   `json:"ready"`
+	Ready    bool   `json:"ready"`   // breaker and health checks let the balancer choose it
+	Down     bool   `json:"down"`    // health checks say so
 	Breaker  string `json:"breaker"` // closed | open | half_open
 	InFlight int64  `json:"in_flight"`
 	Pooled   int    `json:"pooled"`
@@ -136,3 +170,7 @@ type silent struct{}
 func (silent) Attempt(string, string)               {}
 func (silent) Connect(string, time.Duration)        {}
 func (silent) BreakerChange(string, string, string) {}
+func (silent) Retried(string)                       {}
+func (silent) RetryRefused(string)                  {}
+func (silent) Refused(string, string)               {}
+func (silent) Checked(string, string)               {}
