@@ -3,13 +3,14 @@ package harness
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"runtime"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"crossroads/harness/meter"
+	"crossroads/harness/rivals"
 )
 
 // Check is one thing that the doctor looked at.
@@ -116,15 +117,15 @@ func checkQuiet() Check {
 }
 
 func checkRivals() Check {
-	c := Check{Name: "rivals", OK: true}
-	for _, name := range []string{"nginx", "haproxy", "envoy", "traefik", "caddy"} {
-		if path, err := exec.LookPath(name); err == nil {
-			c.Text += " " + path
+	c := Check{Name: "rivals", OK: true, Text: "none found: arms that use them cannot be deployed"}
+	var found []string
+	for _, r := range rivals.All() {
+		if f, err := r.Find(); err == nil {
+			found = append(found, r.Name+" "+f.Version)
 		}
 	}
-	if c.Text == "" {
-		c.Text = " none found: arms that use them cannot be deployed"
+	if len(found) > 0 {
+		c.Text = strings.Join(found, ", ")
 	}
-	c.Text = c.Text[1:]
 	return c
 }

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"time"
 
 	"crossroads/harness/deploy/process"
+	"crossroads/harness/rivals"
 	"crossroads/results"
 	"crossroads/topologies"
 )
@@ -29,7 +31,11 @@ func (s Session) Do(ctx context.Context) (*results.Run, Summary, error) {
 	if err != nil {
 		return nil, Summary{}, err
 	}
-	run, err := s.open(binaries)
+	used, err := rivals.For(s.Experiment)
+	if err != nil {
+		return nil, Summary{}, err
+	}
+	run, err := s.open(binaries, used)
 	if err != nil {
 		return nil, Summary{}, err
 	}
@@ -37,7 +43,7 @@ func (s Session) Do(ctx context.Context) (*results.Run, Summary, error) {
 	if err := run.Begin(time.Now()); err != nil {
 		return run, Summary{}, err
 	}
-	sum, err := s.carryOut(ctx, run, binaries)
+	sum, err := s.carryOut(ctx, run, binaries, used)
 	if ctx.Err() != nil {
 		err = ctx.Err()
 	}
@@ -55,8 +61,8 @@ func ending(err error) string {
 	return err.Error()
 }
 
-func (s Session) carryOut(ctx context.Context, run *results.Run, binaries map[string]string) (Summary, error) {
-	deployer, err := process.New(process.Config{Binaries: binaries, Dir: filepath.Join(run.Dir, results.LogsDir)})
+func (s Session) carryOut(ctx context.Context, run *results.Run, binaries map[string]string, used rivals.Set) (Summary, error) {
+	deployer, err := process.New(process.Config{Binaries: binaries, Dir: filepath.Join(run.Dir, results.LogsDir), Rivals: used.Renderers()})
 	if err != nil {
 		return Summary{}, err
 	}
@@ -68,8 +74,8 @@ func (s Session) carryOut(ctx context.Context, run *results.Run, binaries map[st
 }
 
 // open begins a new run, or opens one to resume and refuses where plan, binaries or machine differ (*results.Mismatch).
-func (s Session) open(binaries map[string]string) (*results.Run, error) {
-	environment, err := s.environment(binaries)
+func (s Session) open(binaries map[string]string, used rivals.Set) (*results.Run, error) {
+	environment, err := s.environment(binaries, used)
 	if err != nil {
 		return nil, err
 	}
@@ -97,14 +103,17 @@ func (s Session) open(binaries map[string]string) (*results.Run, error) {
 }
 
 // environment is the machine, the programs and what a reader should know of the experiment.
-func (s Session) environment(binaries map[string]string) (results.Environment, error) {
-	environment, err := results.CollectEnvironment(nil)
+func (s Session) environment(binaries map[string]string, used rivals.Set) (results.Environment, error) {
+	environment, err := results.CollectEnvironment(used.Tools())
 	if err != nil {
 		return environment, err
 	}
 	environment.Placement = placement(s.Experiment)
 	environment.Warnings = append(environment.Warnings, s.Experiment.Warnings()...)
-	environment.Binaries, err = hashBinaries(binaries)
+	// With the rivals': a run is not resumed with another nginx.
+	all := used.Programs()
+	maps.Copy(all, binaries)
+	environment.Binaries, err = hashBinaries(all)
 	return environment, err
 }
 

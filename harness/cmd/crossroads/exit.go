@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"crossroads/harness/deploy"
+	"crossroads/harness/rivals"
 	"crossroads/proxies/config/strict"
 	"crossroads/results"
 )
@@ -44,6 +45,7 @@ func code(err error) int {
 	var faults strict.Faults
 	var notReady *deploy.NotReady
 	var mismatch *results.Mismatch
+	var unusable *rivals.Unusable
 	switch {
 	case err == nil:
 		return exitOK
@@ -52,6 +54,10 @@ func code(err error) int {
 	case errors.Is(err, context.Canceled):
 		return exitInterrupted
 	case errors.As(err, &faults):
+		return exitUsage
+	case errors.As(err, &unusable) && unusable.Missing:
+		return exitTarget
+	case unusable != nil:
 		return exitUsage
 	case errors.As(err, &mismatch):
 		return exitCannotJudge
@@ -72,8 +78,12 @@ func (a *app) report(err error) int {
 	status := code(err)
 	var known *exit
 	hint := ""
-	if errors.As(err, &known) {
+	var unusable *rivals.Unusable
+	switch {
+	case errors.As(err, &known):
 		hint = known.hint
+	case errors.As(err, &unusable):
+		hint = unusable.Mend
 	}
 	if status == exitInterrupted && hint == "" {
 		err = errors.New("interrupted")

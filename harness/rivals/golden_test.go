@@ -1,0 +1,133 @@
+package rivals_test
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"crossroads/harness/deploy/process"
+	"crossroads/harness/rivals"
+	"crossroads/topologies"
+)
+
+var update = flag.Bool("update", false, "rewrite golden files")
+
+// TestRenderings holds every rival's files and command line to what was looked at once, whether its program is installed or not.
+func TestRenderings(t *testing.T) {
+	for _, r := range rivals.All() {
+		holds(t, r, "plain", topologies.GatewayStages{})
+	}
+	key := &topologies.StageMode{Mode: topologies.ModeOn}
+	limit := &topologies.RateLimitStage{Mode: topologies.ModeOn, Rate: 100_000, Burst: 10_000}
+	shadow := &topologies.RateLimitStage{Mode: topologies.ModeShadow, Rate: 0.5, Burst: 3}
+	for _, r := range rivals.All() {
+		if r.Name == "nginx" || r.Name == "haproxy" {
+			holds(t, r, "stages", topologies.GatewayStages{KeyAuth: key, RateLimit: limit})
+			holds(t, r, "limit", topologies.GatewayStages{RateLimit: limit})
+		}
+		if r.Name == "nginx" {
+			holds(t, r, "shadow", topologies.GatewayStages{RateLimit: shadow})
+		}
+	}
+}
+
+func holds(t *testing.T, r rivals.Rival, name string, stages topologies.GatewayStages) {
+	t.Run(r.Name+"-"+name, func(t *testing.T) {
+		dir := t.TempDir()
+		p, err := rivals.Found{Rival: r, Path: "/somewhere/" + r.Name}.Render(process.RivalSpec{
+			ID: "gateway-1", Gateway: topologies.Gateway{Use: r.Name, Replicas: 1, Stages: stages},
+			Listen: "127.0.0.1:8080", Admin: "127.0.0.1:9901", Upstream: []string{"127.0.0.1:9000", "127.0.0.1:9001"}, Host: "app",
+			Dir: dir, Private: "/private", CPUs: []int{2, 3}, Connections: 64,
+		})
+		require.NoError(t, err)
+		text := strings.Join(append([]string{p.Path}, p.Args...), " ") + "\n" + strings.Join(p.Env, " ") + "\nready: " + p.Ready + "\n"
+		files, err := filepath.Glob(filepath.Join(dir, "*"))
+		require.NoError(t, err)
+		for _, file := range files {
+			content, err := os.ReadFile(file)
+			require.NoError(t, err)
+			text += "\n==> " + filepath.Base(file) + "\n" + string(content)
+		}
+		// Tests run as root and as a user; only nginx's configuration tells.
+		text = strings.ReplaceAll(strings.ReplaceAll(text, dir, "/logs"), "\nuser root root; # as the reference gateway runs: as it was started", "")
+		golden := filepath.Join("testdata", r.Name+"-"+name+".golden")
+		if *update {
+			require.NoError(t, os.MkdirAll("testdata", 0o755))
+			require.NoError(t, os.WriteFile(golden, []byte(text), 0o644))
+		}
+		want, err := os.ReadFile(golden)
+		require.NoError(t, err)
+		require.Equal(t, string(want), text)
+	})
+}
+
+const refused = `
+version: 1
+name: refused
+application: {entry: app, services: {app: {}}}
+topologies:
+  arm: {gateway: {use: RIVAL, stages: {STAGES}}}
+load: {rates: [1], requests: [{path: /, headers: {X-Api-Key: demo}}]}
+`
+
+// TestRefusals: what a rival cannot do is said before anything is started, with the arm, the stage and the way out.
+func TestRefusals(t *testing.T) {
+	for _, c := range []struct{ rival, stages, says string }{
+		{"caddy", "key_auth: on", "caddy cannot do the stage key_auth"},
+		{"envoy", "rate_limit: {rate: 10, burst: 5}", "envoy cannot do the stage rate_limit"},
+		{"traefik", "key_auth: shadow", "traefik cannot do the stage key_auth"},
+		{"nginx", "key_auth: shadow", "there is no shadow"},
+		{"nginx", "rate_limit: {rate: 1.01, burst: 5}", "whole requests a second or a minute"},
+		{"haproxy", "key_auth: shadow", "there is no shadow"},
+		{"haproxy", "rate_limit: shadow", "there is no shadow"},
+		{"haproxy", "rate_limit: {rate: 100k, burst: 10}", "raise the burst"},
+	} {
+		t.Run(c.rival+" "+c.stages, func(t *testing.T) {
+			e := parse(t, strings.NewReplacer("RIVAL", c.rival, "STAGES", c.stages).Replace(refused))
+			_, err := rivals.For(e)
+			var unusable *rivals.Unusable
+			require.ErrorAs(t, err, &unusable)
+			require.False(t, unusable.Missing)
+			require.ErrorContains(t, err, c.says)
+			require.ErrorContains(t, err, "topology arm:")
+			require.Contains(t, unusable.Mend, "use: reference")
+
+			arm, _ := e.Arm("arm")
+			for _, r := range rivals.All() {
+				if r.Name == c.rival {
+					_, err = rivals.Found{Rival: r}.Render(process.RivalSpec{ID: "gateway-1", Gateway: *arm.Topology.Gateway})
+					require.ErrorContains(t, err, c.says, "a deployer that is not asked first says so too")
+				}
+			}
+		})
+	}
+}
+
+// TestMissingProgram names what to install. A script of the name is no program.
+func TestMissingProgram(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("PATH", dir)
+	e := parse(t, strings.NewReplacer("RIVAL", "traefik", "STAGES", "").Replace(refused))
+	_, err := rivals.For(e)
+	var unusable *rivals.Unusable
+	require.ErrorAs(t, err, &unusable)
+	require.True(t, unusable.Missing)
+	require.ErrorContains(t, err, "topology arm: the program traefik is not installed")
+	require.Contains(t, unusable.Mend, "https://github.com/traefik/traefik/releases")
+
+	script := filepath.Join(dir, "traefik")
+	require.NoError(t, os.WriteFile(script, []byte("#!/bin/sh\necho Version: 9.9.9\n"), 0o755))
+	_, err = rivals.For(e)
+	require.ErrorContains(t, err, "is a script that starts traefik")
+}
+
+// TestReferenceNeedsNothing: an experiment without rivals finds none.
+func TestReferenceNeedsNothing(t *testing.T) {
+	set, err := rivals.For(parse(t, strings.NewReplacer("RIVAL", "reference", "STAGES", "key_auth: on").Replace(refused)))
+	require.NoError(t, err)
+	require.Empty(t, set)
+}
