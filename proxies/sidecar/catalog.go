@@ -99,7 +99,7 @@ func (k *catalog) discover(d discovery.Snapshot) {
 		next.routes[name], next.upstreams[name] = old.routes[name], old.upstreams[name]
 	}
 	for name, s := range d.Services {
-		if next.routes[name] == nil {
+		if k.config.Outbound.Discover && next.routes[name] == nil {
 			k.place(next, old, name, s)
 		}
 	}

@@ -100,13 +100,19 @@ func (r *running) shows(lines ...string) {
 // app answers with the fields it was asked with.
 func app(t *testing.T) string {
 	t.Helper()
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return application(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Mesh-Error", "forged")
 		if r.Header.Get("X-Fail") != "" {
 			w.WriteHeader(500)
 		}
 		json.NewEncoder(w).Encode(r.Header)
 	}))
+}
+
+// application serves until the test ends, and returns where.
+func application(t *testing.T, h http.Handler) string {
+	t.Helper()
+	s := httptest.NewServer(h)
 	t.Cleanup(s.Close)
 	return s.Listener.Addr().String()
 }

@@ -39,7 +39,7 @@ type Sidecar struct {
 	edges    *telemetry.Edges
 	access   *telemetry.AccessLog
 	source   *identity.Source  // nil without identity
-	services *discovery.Client // nil without discovery
+	services *discovery.Client // nil without a control plane
 	admin    *operate.Admin
 	life     operate.Life
 	app      *upstream.Upstream // the application; nil without inbound
@@ -80,6 +80,7 @@ func New(ctx context.Context, c *config.Sidecar, o Options) (_ *Sidecar, err err
 	if err = s.openOutbound(); err != nil {
 		return nil, err
 	}
+	s.follow()
 	if s.admin, err = s.newAdmin(); err != nil {
 		return nil, err
 	}
@@ -143,15 +144,27 @@ func (s *Sidecar) openOutbound() (err error) {
 	if s.catalog, err = newCatalog(s.config, s.source, s.metrics); err != nil {
 		return err
 	}
-	if out.Discover {
-		s.services = discovery.New(*s.config.Identity.Control, s.source, s.catalog.discover, discovery.Options{Log: s.options.Log})
-		s.metrics.Config(func() telemetry.ConfigState {
-			st := s.services.Status()
-			return telemetry.ConfigState{
-				Version: st.Version, Published: st.Published, Propagation: st.Propagation, Connected: st.Connected}
-		})
-	}
 	return s.open(&s.outbound, "outbound", out.Listen, listen.Options{Service: s.outboundChain()})
+}
+
+// follow listens to the control plane, if there is one: also where nothing is called, because roots come with the snapshots.
+func (s *Sidecar) follow() {
+	if s.config.Identity == nil || s.config.Identity.Control == nil {
+		return
+	}
+	s.services = discovery.New(*s.config.Identity.Control, s.source, s.apply, discovery.Options{Log: s.options.Log})
+	s.metrics.Config(func() telemetry.ConfigState {
+		st := s.services.Status()
+		return telemetry.ConfigState{
+			Version: st.Version, Published: st.Published, Propagation: st.Propagation, Connected: st.Connected}
+	})
+}
+
+// apply puts a snapshot in force.
+func (s *Sidecar) apply(d discovery.Snapshot) {
+	if s.catalog != nil {
+		s.catalog.discover(d)
+	}
 }
 
 func (s *Sidecar) open(group *[]front, name, address string, o listen.Options) error {

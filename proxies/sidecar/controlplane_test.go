@@ -1,0 +1,281 @@
+package sidecar
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+	"github.com/stretchr/testify/require"
+
+	"crossroads/proxies/config"
+	"crossroads/proxies/config/units"
+	"crossroads/proxies/control"
+	"crossroads/proxies/identity"
+)
+
+// mesh is a control plane on files in a directory; it can be stopped and started again on the same addresses.
+type mesh struct {
+	t      *testing.T
+	dir    string
+	config config.Control
+	end    func()
+}
+
+const meshDomain = "mesh.test"
+
+func meshID(service string) string { return identity.ServiceID(meshDomain, "shop", service) }
+
+func newMesh(t *testing.T) *mesh {
+	t.Helper()
+	m := &mesh{t: t, dir: t.TempDir()}
+	m.config = config.Control{
+		Version: 1, TrustDomain: meshDomain, Bootstrap: "127.0.0.1:0", Listen: "127.0.0.1:0", Admin: config.Admin{Address: "127.0.0.1:0"},
+		CA:        config.CA{Certificate: m.at("ca.pem"), Key: m.at("ca.key")},
+		Tokens:    []config.Token{{File: m.at("all.token"), IDs: []string{"spiffe://" + meshDomain + "/*"}}},
+		Endpoints: m.at("endpoints.yaml"), Lifetime: units.Duration(time.Hour),
+	}
+	m.services("{}")
+	m.start()
+	t.Cleanup(func() { m.end() })
+	return m
+}
+
+func (m *mesh) at(name string) string { return filepath.Join(m.dir, name) }
+
+// write replaces a file as a whole: the control plane looks at any moment.
+func (m *mesh) write(name, text string) {
+	m.t.Helper()
+	require.NoError(m.t, os.WriteFile(m.at(name+".new"), []byte(text), 0o600))
+	require.NoError(m.t, os.Rename(m.at(name+".new"), m.at(name)))
+}
+
+func (m *mesh) services(text string) {
+	m.t.Helper()
+	m.write("endpoints.yaml", "version: 1\nservices: "+text+"\n")
+}
+
+// stock says where the service stock is.
+func (m *mesh) stock(addresses ...string) {
+	m.t.Helper()
+	text := ""
+	for _, a := range addresses {
+		text += fmt.Sprintf("{address: %q}, ", a)
+	}
+	m.services(fmt.Sprintf("{stock: {identity: %q, endpoints: [%s]}}", meshID("stock"), text))
+}
+
+func (m *mesh) start() {
+	m.t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	k, err := control.New(ctx, &m.config, control.Options{Poll: 5 * time.Millisecond, Heartbeat: 50 * time.Millisecond})
+	require.NoError(m.t, err)
+	a := k.Addresses()
+	m.config.Bootstrap, m.config.Listen, m.config.Admin.Address = a.Bootstrap, a.Snapshots, a.Admin
+	ended := make(chan error, 1)
+	go func() { ended <- k.Run(ctx, context.Background()) }()
+	m.end = sync.OnceFunc(func() {
+		cancel()
+		require.NoError(m.t, <-ended)
+	})
+}
+
+func (m *mesh) identity(service string) string {
+	return fmt.Sprintf("identity: {trust_domain: %s, id: %q, control: {bootstrap: %q, address: %q, roots: %q, token: %q}}\n",
+		meshDomain, meshID(service), m.config.Bootstrap, m.config.Listen, m.at("ca.pem"), m.at("all.token"))
+}
+
+// sidecar starts one and waits until it is ready.
+func (m *mesh) sidecar(service, text string) *running {
+	m.t.Helper()
+	r := start(m.t, service, m.identity(service)+text)
+	require.Eventually(m.t, func() bool { return r.ready() == nil }, 20*time.Second, time.Millisecond)
+	return r
+}
+
+// caller discovers; its connections are given up after a moment, so that handshakes happen under load all the time.
+const caller = "outbound: {listen: \"127.0.0.1:0\", discover: true, defaults: {idle_timeout: 5ms}}\n"
+
+// load is traffic of the application beside a sidecar until it is stopped.
+type load struct {
+	done, failed atomic.Int64
+	first        atomic.Value // text of the first failure
+	seen         sync.Map     // bodies
+	stop         func()
+}
+
+func (r *running) load(service string, clients int) *load {
+	l := &load{}
+	stop := make(chan struct{})
+	var all sync.WaitGroup
+	for range clients {
+		all.Go(func() {
+			client := &http.Client{Transport: &http.Transport{}}
+			defer client.CloseIdleConnections()
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if err := l.call(client, r.Address("outbound").String(), service); err != nil {
+					l.failed.Add(1)
+					l.first.CompareAndSwap(nil, err.Error())
+				}
+				l.done.Add(1)
+				time.Sleep(2 * time.Millisecond)
+			}
+		})
+	}
+	l.stop = sync.OnceFunc(func() { close(stop); all.Wait() })
+	r.t.Cleanup(l.stop)
+	return l
+}
+
+func (l *load) call(client *http.Client, address, service string) error {
+	req, err := http.NewRequest("GET", "http://"+address+"/", nil)
+	if err != nil {
+		return err
+	}
+	req.Host = service
+	resp, err := client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode != 200 {
+		return fmt.Errorf("status %d, %s", resp.StatusCode, resp.Header.Get("X-Mesh-Error"))
+	}
+	l.seen.Store(string(body), true)
+	return nil
+}
+
+// more waits until n further calls were answered.
+func (l *load) more(t *testing.T, n int64) {
+	t.Helper()
+	want := l.done.Load() + n
+	require.Eventually(t, func() bool { return l.done.Load() >= want }, 30*time.Second, time.Millisecond)
+}
+
+func (l *load) unharmed(t *testing.T) {
+	t.Helper()
+	l.stop()
+	require.Zero(t, l.failed.Load(), "of %d: %v", l.done.Load(), l.first.Load())
+	t.Logf("%d calls, none failed", l.done.Load())
+}
+
+func says(t *testing.T, text string) string {
+	t.Helper()
+	return application(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, text) }))
+}
+
+// The data plane goes on while the control plane is gone, and hears of what changed meanwhile when it is back.
+func TestControlPlaneGone(t *testing.T) {
+	m := newMesh(t)
+	one := m.sidecar("stock", inbound(says(t, "one")))
+	two := m.sidecar("stock", inbound(says(t, "two")))
+	m.stock(one.inboundAt())
+	orders := m.sidecar("orders", caller)
+	l := orders.load("stock", 4)
+	l.more(t, 100)
+	m.end()
+	require.Eventually(t, func() bool { return !orders.services.Status().Connected }, 20*time.Second, time.Millisecond)
+	l.more(t, 200)
+	m.stock(two.inboundAt())
+	_, early := l.seen.Load("two")
+	require.False(t, early)
+	orders.source.Renew() // it fails, and what is valid stays
+	require.Eventually(t, func() bool { return orders.source.Stats().Failures > 0 }, 20*time.Second, time.Millisecond)
+	l.more(t, 100)
+	m.start()
+	require.Eventually(t, func() bool { _, ok := l.seen.Load("two"); return ok }, 30*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return orders.source.Stats().LastError == "" }, 30*time.Second, time.Millisecond, "the renewal came to its end")
+	l.more(t, 50)
+	l.unharmed(t)
+	orders.shows("sidecar_control_connected 1", `sidecar_svid_rotation_failures_total [1-9]`)
+}
+
+func TestLeavesRotateUnderLoad(t *testing.T) {
+	m := newMesh(t)
+	stock := m.sidecar("stock", inbound(says(t, "one")))
+	m.stock(stock.inboundAt())
+	orders := m.sidecar("orders", caller)
+	l := orders.load("stock", 4)
+	for round := range uint64(8) {
+		for _, r := range []*running{stock, orders} {
+			require.Eventually(t, func() bool {
+				r.source.Renew()
+				return r.source.Stats().Rotations > round
+			}, 20*time.Second, 10*time.Millisecond)
+		}
+		l.more(t, 40)
+	}
+	l.unharmed(t)
+	orders.shows(`sidecar_svid_rotations_total ([89]|[1-9]\d)`)
+}
+
+// An operator replaces the root in three steps; nobody restarts and no call fails.
+func TestRootRotatesUnderLoad(t *testing.T) {
+	m := newMesh(t)
+	stock := m.sidecar("stock", inbound(says(t, "one")))
+	m.stock(stock.inboundAt())
+	orders := m.sidecar("orders", caller)
+	follow := m.sidecar("stock", "outbound: {listen: \"127.0.0.1:0\", discover: true}\n"+inbound(says(t, "two")))
+	m.stock(stock.inboundAt(), follow.inboundAt())
+	l := orders.load("stock", 4)
+	l.more(t, 40)
+	oldRoot, err := os.ReadFile(m.config.CA.Certificate)
+	require.NoError(t, err)
+	root, key, err := identity.NewRoot(spiffeid.RequireTrustDomainFromString(meshDomain), time.Now())
+	require.NoError(t, err)
+	newRoot := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: root.Raw})
+	everybody := []*running{stock, orders, follow}
+
+	m.write("ca.pem", string(oldRoot)+string(newRoot))
+	for _, r := range everybody {
+		require.Eventually(t, func() bool { return len(r.source.Bundle().Roots()) == 2 }, 20*time.Second, time.Millisecond, r.config.Service)
+	}
+	l.more(t, 40)
+	fresh := config.CA{Certificate: m.at("new.pem"), Key: m.at("new.key")}
+	require.NoError(t, identity.WriteAuthority(fresh, []*x509.Certificate{root}, key))
+	require.NoError(t, os.Rename(fresh.Key, m.config.CA.Key))
+	issuedByNew := func(r *running) bool {
+		r.source.Renew()
+		_, err := r.identityRootedIn(root)
+		return err == nil
+	}
+	for _, r := range everybody {
+		require.Eventually(t, func() bool { return issuedByNew(r) }, 20*time.Second, 20*time.Millisecond, r.config.Service)
+	}
+	l.more(t, 40)
+	m.write("ca.pem", string(newRoot))
+	for _, r := range everybody {
+		require.Eventually(t, func() bool { return len(r.source.Bundle().Roots()) == 1 }, 20*time.Second, time.Millisecond, r.config.Service)
+	}
+	l.more(t, 80)
+	l.unharmed(t)
+}
+
+// identityRootedIn verifies the SVID that others are shown now against one root alone.
+func (r *running) identityRootedIn(root *x509.Certificate) (any, error) {
+	c, err := r.source.ServerConfig("strict").GetCertificate(nil)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	pool.AddCert(root)
+	return c.Leaf.Verify(x509.VerifyOptions{Roots: pool, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}})
+}
