@@ -63,6 +63,8 @@ type Peer struct {
 type Consumer struct {
 	Name   string
 	Groups []string
+	Scopes []string            // of a token
+	Claims map[string][]string // of a token, as texts; shared and never changed
 }
 
 // Limit is what a rate limit said about an exchange; the zero value says that none was asked.

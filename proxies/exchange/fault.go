@@ -47,6 +47,8 @@ var (
 	NoEndpoint        = &Fault{Reason: "no_endpoint", Status: 503}
 	BreakerOpen       = &Fault{Reason: "breaker_open", Status: 503}
 	Overloaded        = &Fault{Reason: "overloaded", Status: 503}
+	AuthUnavailable   = &Fault{Reason: "auth_unavailable", Status: 503}
+	LimitUnavailable  = &Fault{Reason: "rate_limit_unavailable", Status: 503}
 	UpstreamTimeout   = &Fault{Reason: "upstream_timeout", Status: 504}
 	VersionRefused    = &Fault{Reason: "version_refused", Status: 505, Close: true}
 )

@@ -36,3 +36,22 @@ func shadowed(word string, shadow bool) string {
 	}
 	return word
 }
+
+// Auth registers the outcomes of a scheme that has words of its own, in their order.
+func (m *Metrics) Auth(scheme string, shadow bool, outcomes ...string) []prometheus.Counter {
+	counters := make([]prometheus.Counter, len(outcomes))
+	for i, outcome := range outcomes {
+		counters[i] = m.auth.WithLabelValues(scheme, shadowed(outcome, shadow))
+	}
+	return counters
+}
+
+// Source counts what came of asking a source that a stage depends on: key_set, introspection or rate_limit_store. It returns one
+// counter for each result.
+func (m *Metrics) Source(source string, results ...string) []prometheus.Counter {
+	counters := make([]prometheus.Counter, len(results))
+	for i, result := range results {
+		counters[i] = m.sources.WithLabelValues(source, result)
+	}
+	return counters
+}

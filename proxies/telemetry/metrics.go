@@ -31,6 +31,7 @@ type Metrics struct {
 	attempts    *counters
 	auth        *prometheus.CounterVec
 	limits      *prometheus.CounterVec
+	sources     *prometheus.CounterVec
 	evictions   prometheus.Counter
 	connects    *prometheus.HistogramVec
 	stages      *prometheus.HistogramVec
@@ -52,6 +53,7 @@ func NewMetrics(prefix, version string) *Metrics {
 	m.upstreams = newUpstreams(m)
 	m.auth = m.counter("auth_decisions_total", "Authentication decisions.", "scheme", "outcome")
 	m.limits = m.counter("rate_limit_decisions_total", "Rate limit decisions.", "policy", "decision")
+	m.sources = m.counter("source_requests_total", "Requests to what stages depend on, by result.", "source", "result")
 	m.evictions = m.counter("rate_limit_evictions_total", "Keys dropped from the full table of rate limits.").WithLabelValues()
 	m.connects = m.histogram("upstream_connect_seconds", "Time to connect to an endpoint, TLS included.", "upstream")
 	m.stages = m.histogram("stage_duration_seconds", "Time spent in a stage, of sampled requests.", "stage")
