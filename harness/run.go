@@ -18,8 +18,9 @@ type Runner struct {
 	Experiment *topologies.Experiment
 	Run        *results.Run
 	Deployer   deploy.Deployer
-	Executable string // the crossroads program, which is also the driver's
-	Keep       bool   // processes outlive their round
+	Executable string        // the crossroads program, which is also the driver's
+	Keep       bool          // processes outlive their round
+	Grace      time.Duration // after a block, for samples under way; 0: their whole timeout
 	Progress   Progress
 
 	arms     map[string]*topologies.Arm

@@ -28,6 +28,7 @@ func (r *Runner) trial(ctx context.Context, planned results.PlannedTrial, d depl
 	result, err := load.RunObserved(loading, r.job(planned, d), r.Executable, metering.see)
 	t.Host.CalibrationMS = [2]float64{milliseconds(before), 0}
 	metering.settle(&t)
+	t.Host.Unmetered = len(metering.processes) == 0
 	stop()
 	if exit := <-death; exit != nil {
 		t.Failure = &results.Failure{Process: exit.Process.ID, Reason: exit.Reason, Log: exit.Log}
@@ -82,7 +83,7 @@ func (r *Runner) job(t results.PlannedTrial, d deploy.Deployment) load.Job {
 	return load.Job{
 		Target: r.target(t, d), Arrivals: r.arrivals, Rate: t.Rate, Seed: t.Seed,
 		Warmup: time.Duration(t.Warmup), Duration: time.Duration(t.Duration),
-		Driver: l.Driver, Pacing: load.Pacing(l.Pacing), CPUs: r.Experiment.Placement.Driver,
+		Driver: l.Driver, Pacing: load.Pacing(l.Pacing), CPUs: r.Experiment.Placement.Driver, Grace: r.Grace,
 	}
 }
 

@@ -8,14 +8,14 @@ import (
 )
 
 // Append records one trial: when it returns nil the record is on the disk. It sets the schema and, where it is zero, the attempt.
-// A trial that the plan does not know, or an attempt that is recorded already, is an error: nothing is overwritten. Call it
+// A trial that the plan does not know (unless it is adaptive), or an attempt that is recorded already, is an error: nothing is overwritten. Call it
 // between trials, never while one is measured: it waits for the disk.
 func (r *Run) Append(t Trial) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	t.Schema = Schema
 	t.Attempt = max(t.Attempt, 1)
-	if !slices.ContainsFunc(r.Plan.Trials, func(p PlannedTrial) bool { return p.ID == t.ID }) {
+	if !r.Plan.Adaptive && !slices.ContainsFunc(r.Plan.Trials, func(p PlannedTrial) bool { return p.ID == t.ID }) {
 		return fmt.Errorf("recording a trial: %q is not in the plan of run %s", t.ID, r.Plan.ID)
 	}
 	if r.recorded == nil {
@@ -48,7 +48,7 @@ func (r *Run) Trials() ([]Trial, []Warning, error) {
 	warnings, err := r.readTrials(func(line int, t Trial) {
 		at, again := place[t.ID]
 		switch {
-		case !planned[t.ID]:
+		case !planned[t.ID] && !r.Plan.Adaptive:
 			more = append(more, Warning{Unplanned, TrialsFile, line, fmt.Sprintf("trial %s is not in the plan and is left out", t.ID)})
 		case !again:
 			place[t.ID] = len(trials)

@@ -21,6 +21,7 @@ type Plan struct {
 	Rounds     int            `json:"rounds"`
 	Reference  float64        `json:"reference_rate"`
 	KeptAlive  bool           `json:"kept_alive,omitempty"` // processes outlived their round: a quick look
+	Adaptive   bool           `json:"adaptive,omitempty"`   // trials are chosen on the way, as in a search: the plan lists none
 	Arms       []ArmInfo      `json:"arms"`
 	Trials     []PlannedTrial `json:"trials"` // in the order in which they run
 	Objectives []Objective    `json:"objectives,omitempty"`
