@@ -35,5 +35,8 @@ bench: build ## the default experiment: deploy, load, record, report (ARGS="FILE
 report: build ## rebuild the report of the newest run
 	@bin/crossroads report results/runs/latest
 
+compare-nginx: build ## CPU per request of plain forwarding beside nginx (ARGS="--rounds 10 --rate 4000")
+	@$(GO) run ./harness/cmd/compare-nginx $(ARGS)
+
 clean: ## remove the programs; records and reports stay
 	rm -rf bin

@@ -2,7 +2,6 @@ package rivals
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -19,7 +18,7 @@ import (
 type Found struct {
 	Rival
 	Path    string
-	Version string // its number alone, such as 1.22.1
+	Version string // such as 1.22.1
 }
 
 // beyondPath are directories that a user's PATH often lacks and where packages put servers.
@@ -78,9 +77,6 @@ func isScript(path string) bool {
 	return err == nil && string(head[:]) == "#!"
 }
 
-// number is the first thing in a program's answer that looks like a version.
-var number = regexp.MustCompile(`\d+\.\d+(\.\d+)?`)
-
 func (r Rival) ask(path string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), versionTimeout)
 	defer cancel()
@@ -89,10 +85,18 @@ func (r Rival) ask(path string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("asking %s for its version: %w", path, err)
 	}
-	if v := number.Find(said); v != nil {
-		return string(v), nil
+	if version := r.VersionIn(said); version != "" {
+		return version, nil
 	}
-	return "", errors.New(path + " does not say its version")
+	return "", fmt.Errorf("%s does not say its version: %q", path, said)
+}
+
+// VersionIn finds the version in what the program says of itself; "" where it is not there.
+func (r Rival) VersionIn(said []byte) string {
+	if found := regexp.MustCompile(r.says).FindSubmatch(said); found != nil {
+		return string(found[1])
+	}
+	return ""
 }
 
 // Render implements process.RivalRenderer.

@@ -131,3 +131,17 @@ func TestReferenceNeedsNothing(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, set)
 }
+
+// TestVersions asks programs that say what the real ones say.
+func TestVersions(t *testing.T) {
+	says := map[string]struct{ text, want string }{
+		"nginx":   {"nginx version: nginx/1.22.1", "1.22.1"},
+		"haproxy": {"HAProxy version 2.6.12-1+deb12u4 2026/10/17 - https://haproxy.org/", "2.6.12-1+deb12u4"},
+		"caddy":   {"v2.8.4 h1:q3pe0wpBj1OcHFZ3n/1nl4V4bxBrYoSoab7rL9BMYNk=", "2.8.4"},
+		"envoy":   {"/usr/lib/python3.11/envoy  version: bad8280de85c25b147a90c1d9b8a8c67a13e7134/1.36.4/Clean/RELEASE/BoringSSL", "1.36.4"},
+		"traefik": {"Version:      3.3.4\nCodename:     saintnectaire\nGo version:   go1.26.8", "3.3.4"},
+	}
+	for _, r := range rivals.All() {
+		require.Equal(t, says[r.Name].want, r.VersionIn([]byte(says[r.Name].text)), r.Name)
+	}
+}

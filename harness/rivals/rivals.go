@@ -21,9 +21,10 @@ import (
 
 // Rival is one proxy that can stand in the gateway's place.
 type Rival struct {
-	Name    string // after `use:`, and of its program
-	Get     string // how to come by the program
-	version []string
+	Name    string                                  // after `use:`, and of its program
+	Get     string                                  // how to come by the program
+	version []string                                // arguments that make it say its version
+	says    string                                  // where in its answer that stands: a regular expression with one group
 	refuse  func(topologies.GatewayStages) *refusal // nil: it can do all that is declared
 	render  func(*plan) (process.RivalProgram, error)
 }

@@ -8,7 +8,7 @@ import (
 
 func traefik() Rival {
 	return Rival{
-		Name: "traefik", version: []string{"version"}, refuse: forwardsOnly("traefik"), render: renderTraefik,
+		Name: "traefik", version: []string{"version"}, says: `Version:\s+(\S+)`, refuse: forwardsOnly("traefik"), render: renderTraefik,
 		Get: "take the program from https://github.com/traefik/traefik/releases and put it on PATH (Debian has no package)",
 	}
 }
