@@ -31,8 +31,21 @@ func (c *checker) gateway(g *Gateway) {
 		c.keyAuth("$.stages.key_auth", k)
 	}
 	if r := g.Stages.RateLimit; r != nil {
-		c.rateLimit("$.stages.rate_limit", r, g.Stages.KeyAuth)
+		c.rateLimit("$.stages.rate_limit", r, g.Stages)
 	}
+	if j := g.Stages.JWT; j != nil {
+		c.jwt("$.stages.jwt", j)
+	}
+	if i := g.Stages.Introspection; i != nil {
+		c.introspection("$.stages.introspection", i)
+	}
+	if a := g.Stages.Authorization; a != nil {
+		c.authorization("$.stages.authorization", a)
+	}
+	if k := g.Stages.CORS; k != nil {
+		c.cors("$.stages.cors", k)
+	}
+	c.oneToken(g.Stages)
 }
 
 func (c *checker) listener(path string, l *Listener) {

@@ -10,8 +10,11 @@ import (
 // MaxPolicies is the largest number of rate limit policies: each costs every request.
 const MaxPolicies = 16
 
-func (c *checker) rateLimit(path string, r *RateLimit, auth *KeyAuth) {
+func (c *checker) rateLimit(path string, r *RateLimit, stages GatewayStages) {
 	c.mode(path+".mode", r.Mode)
+	if r.Redis != nil && r.Mode != Off {
+		c.redis(path+".redis", r.Redis)
+	}
 	if len(r.Policies) == 0 && r.Mode != Off {
 		c.fault(path, "policies is empty: nothing would be limited")
 	}
@@ -21,10 +24,13 @@ func (c *checker) rateLimit(path string, r *RateLimit, auth *KeyAuth) {
 	if r.MaxKeys < 1 {
 		c.fault(path+".max_keys", "%d: the table holds at least one key", r.MaxKeys)
 	}
-	consumers := map[string]bool{}
-	if auth != nil {
-		for _, k := range auth.Keys {
-			consumers[k.Consumer] = true
+	var consumers map[string]bool // nil: tokens name them, so none can be called unknown
+	if stages.JWT == nil && stages.Introspection == nil {
+		consumers = map[string]bool{}
+		if stages.KeyAuth != nil {
+			for _, k := range stages.KeyAuth.Keys {
+				consumers[k.Consumer] = true
+			}
 		}
 	}
 	names := map[string]bool{}
@@ -58,7 +64,7 @@ func (c *checker) policy(at string, p RateLimitPolicy, consumers map[string]bool
 		}
 	}
 	for i, name := range p.Only {
-		if !consumers[name] {
+		if consumers != nil && !consumers[name] {
 			c.fault(strict.Index(at+".only", i), "no key belongs to consumer %q", name)
 		}
 	}

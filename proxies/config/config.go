@@ -125,8 +125,12 @@ type Backend struct {
 
 // GatewayStages are the stages of a gateway that can be switched.
 type GatewayStages struct {
-	KeyAuth   *KeyAuth   `yaml:"key_auth,omitempty" json:"key_auth,omitempty"`
-	RateLimit *RateLimit `yaml:"rate_limit,omitempty" json:"rate_limit,omitempty"`
+	CORS          *CORS          `yaml:"cors,omitempty" json:"cors,omitempty"`
+	KeyAuth       *KeyAuth       `yaml:"key_auth,omitempty" json:"key_auth,omitempty"`
+	JWT           *JWT           `yaml:"jwt,omitempty" json:"jwt,omitempty"`
+	Introspection *Introspection `yaml:"introspection,omitempty" json:"introspection,omitempty"`
+	Authorization *Authorization `yaml:"authorization,omitempty" json:"authorization,omitempty"`
+	RateLimit     *RateLimit     `yaml:"rate_limit,omitempty" json:"rate_limit,omitempty"`
 }
 
 // KeyAuth authenticates by a secret key that the request carries.
@@ -154,7 +158,8 @@ type Key struct {
 type RateLimit struct {
 	Mode     Mode              `yaml:"mode,omitempty" json:"mode"`
 	Policies []RateLimitPolicy `yaml:"policies" json:"policies"`
-	MaxKeys  int               `yaml:"max_keys,omitempty" json:"max_keys"` // bound of the table; the oldest are evicted
+	MaxKeys  int               `yaml:"max_keys,omitempty" json:"max_keys"`     // bound of the table; the oldest are evicted
+	Redis    *RedisStore       `yaml:"redis,omitempty" json:"redis,omitempty"` // shared by several gateways; absent: this one's own table
 }
 
 // RateLimitPolicy is one limit; all policies are checked and the strictest answer wins.

@@ -98,6 +98,50 @@ func (k *KeyAuth) SetDefaults() { *k = KeyAuth{Mode: On} }
 func (r *RateLimit) SetDefaults() { *r = RateLimit{Mode: On, MaxKeys: defaultRateLimitMax} }
 
 // SetDefaults fills in what a file may leave out.
+func (j *JWT) SetDefaults() {
+	*j = JWT{Mode: On, Algorithms: []string{"RS256", "ES256", "EdDSA"}, Skew: seconds(5), MaxCached: 10_000}
+	j.Keys.SetDefaults()
+	j.Token.SetDefaults()
+	j.Claims.SetDefaults()
+}
+
+// SetDefaults fills in what a file may leave out.
+func (k *KeySet) SetDefaults() {
+	*k = KeySet{Fresh: seconds(300), Refetch: seconds(10), Timeout: seconds(2)}
+}
+
+// SetDefaults fills in what a file may leave out.
+func (t *BearerToken) SetDefaults() {
+	*t = BearerToken{Header: "Authorization", Credential: "remove", Max: 8 << 10}
+}
+
+// SetDefaults fills in what a file may leave out.
+func (u *ClaimUse) SetDefaults() { *u = ClaimUse{Consumer: "sub", Groups: "groups"} }
+
+// SetDefaults fills in what a file may leave out.
+func (i *Introspection) SetDefaults() {
+	*i = Introspection{Mode: On, Timeout: seconds(2), MaxConcurrent: 64, MaxCached: 10_000}
+	i.Token.SetDefaults()
+	i.Claims.SetDefaults()
+}
+
+// SetDefaults fills in what a file may leave out.
+func (a *Authorization) SetDefaults() { *a = Authorization{Mode: On} }
+
+// SetDefaults fills in what a file may leave out.
+func (r *Allowed) SetDefaults() { *r = Allowed{Action: "allow"} }
+
+// SetDefaults fills in what a file may leave out.
+func (k *CORS) SetDefaults() {
+	*k = CORS{Mode: On, Methods: []string{"GET", "HEAD", "POST"}, MaxAge: seconds(600)}
+}
+
+// SetDefaults fills in what a file may leave out.
+func (r *RedisStore) SetDefaults() {
+	*r = RedisStore{Prefix: "crossroads", Timeout: units.Duration(50 * time.Millisecond), Pause: seconds(1)}
+}
+
+// SetDefaults fills in what a file may leave out.
 func (l *Log) SetDefaults() { *l = Log{Access: "off", Sample: 1} }
 
 // SetDefaults fills in what a file may leave out.
