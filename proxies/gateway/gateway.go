@@ -239,6 +239,7 @@ func (g *Gateway) replace(c *config.Gateway) error {
 		return fmt.Errorf("reload: %w; the configuration in force stays", err)
 	}
 	if err := g.access.Reopen(); err != nil {
+		next.abandon(old)
 		return err
 	}
 	for name, u := range next.upstreams {

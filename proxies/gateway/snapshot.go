@@ -33,8 +33,13 @@ type snapshot struct {
 }
 
 // build makes a snapshot. What is the same as in old is taken over: pools, breakers and rate limits live on.
-func (g *Gateway) build(c *config.Gateway, old *snapshot) (*snapshot, error) {
+func (g *Gateway) build(c *config.Gateway, old *snapshot) (_ *snapshot, err error) {
 	s := &snapshot{config: c, upstreams: map[string]*upstream.Upstream{}, ledger: c.Ledger.Sample.F()}
+	defer func() {
+		if err != nil {
+			s.abandon(old)
+		}
+	}()
 	for i, l := range c.Listen {
 		if err := s.loadCertificate(l); err != nil {
 			return nil, fmt.Errorf("listener %d: %w", i, err)
@@ -51,6 +56,15 @@ func (g *Gateway) build(c *config.Gateway, old *snapshot) (*snapshot, error) {
 		return nil, err
 	}
 	return s, g.buildChain(s, old)
+}
+
+// abandon closes the upstreams of a snapshot that never serves, but for those it took over: their health checks would go on.
+func (s *snapshot) abandon(old *snapshot) {
+	for name, u := range s.upstreams {
+		if old == nil || old.upstreams[name] != u {
+			u.Close()
+		}
+	}
 }
 
 func (s *snapshot) loadCertificate(l config.Listener) error {

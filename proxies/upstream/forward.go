@@ -115,8 +115,7 @@ func (t *try) choose(now time.Time) (*endpoint, uint64, *exchange.Fault) {
 	if !t.up.bulkhead.requests.take() {
 		return nil, 0, t.up.refuse("requests", fullRequests)
 	}
-	c := t.choice()
-	c.now = now
+	c := t.choice(now)
 	if e, generation := t.fleet.choose(c); e != nil {
 		return e, generation, nil
 	}
@@ -125,8 +124,8 @@ func (t *try) choose(now time.Time) (*endpoint, uint64, *exchange.Fault) {
 }
 
 // choice is what is left to choose from.
-func (t *try) choice() choice {
-	return choice{endpoints: t.fleet.endpoints, tried: t.tried, now: t.up.now(), key: t.key, sick: t.fleet.sick.Load()}
+func (t *try) choice(now time.Time) choice {
+	return choice{endpoints: t.fleet.endpoints, tried: t.tried, now: now, key: t.key, sick: t.fleet.sick.Load()}
 }
 
 // nobody names why no endpoint can be chosen.

@@ -38,7 +38,7 @@ func (p *peakEWMA) cost(e *endpoint, now time.Time) float64 {
 }
 
 // ewma is a moving average that peaks, in seconds. observe is called under the endpoint's lock, at by everybody: a reader may see
-// a value with its predecessor's instant, which is off by the decay in between.
+// the old value with the new instant, never the new value with the old one, which could make it decay to nothing.
 type ewma struct {
 	value atomic.Uint64 // math.Float64bits
 	when  atomic.Int64  // nanoseconds since the upstream's start
@@ -66,6 +66,6 @@ func (e *ewma) observe(now time.Duration, rtt, tau time.Duration) {
 
 // set replaces the estimate.
 func (e *ewma) set(now time.Duration, seconds float64) {
-	e.value.Store(math.Float64bits(seconds))
 	e.when.Store(int64(now))
+	e.value.Store(math.Float64bits(seconds))
 }

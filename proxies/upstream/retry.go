@@ -75,7 +75,7 @@ func (t *try) elsewhere() bool {
 		t.tried = nil
 		return t.terms.Retry.Attempts > 1
 	}
-	c := t.choice()
+	c := t.choice(t.up.now())
 	return slices.ContainsFunc(c.endpoints, c.may)
 }
 
