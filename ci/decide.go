@@ -31,6 +31,7 @@ type Decision struct {
 	Dropped  []Drop    `json:"dropped,omitempty"`
 	Metrics  []Finding `json:"metrics"`            // primary
 	Reported []Finding `json:"reported,omitempty"` // for information: never part of the verdict
+	Stopped  string    `json:"stopped,omitempty"`  // why no further round ran, where no verdict ended the duet
 }
 
 // Drop is a round that is no evidence.

@@ -45,7 +45,7 @@ func JUnit(w io.Writer, decisions []Decision) error {
 	all := junitSuites{Name: "crossroads gate"}
 	for _, d := range decisions {
 		s := junitSuite{Name: d.Scenario}
-		s.add(d.Scenario, "verdict", d.Verdict, strings.Join(d.Reasons, "; "), fmt.Sprintf("%d pairs, %d A/A pairs, %d dropped", d.Pairs, d.AA, len(d.Dropped)))
+		s.add(d.Scenario, "verdict", d.Verdict, strings.Join(d.because(), "; "), fmt.Sprintf("%d pairs, %d A/A pairs, %d dropped", d.Pairs, d.AA, len(d.Dropped)))
 		for _, f := range d.Metrics {
 			s.add(d.Scenario, f.Metric, f.Verdict, f.Why, f.spell())
 		}

@@ -3,6 +3,7 @@ package ci
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 )
@@ -54,6 +55,14 @@ func (d *Decision) headline() string {
 	return text
 }
 
+// because is every reason, that for which it stopped last.
+func (d *Decision) because() []string {
+	if d.Stopped == "" {
+		return d.Reasons
+	}
+	return append(slices.Clone(d.Reasons), d.Stopped)
+}
+
 func (d *Decision) evidence() string {
 	return fmt.Sprintf("%d pairs of blocks, %d A/A pairs, %d rounds dropped. Change: candidate against baseline, worse is positive, with the two-sided 95%% interval over pairs.",
 		d.Pairs, d.AA, len(d.Dropped))
@@ -62,7 +71,7 @@ func (d *Decision) evidence() string {
 // Text writes a decision for a terminal.
 func (d *Decision) Text(w io.Writer) error {
 	fmt.Fprintf(w, "%s\n", d.headline())
-	for _, why := range d.Reasons {
+	for _, why := range d.because() {
 		fmt.Fprintf(w, "  %s\n", why)
 	}
 	fmt.Fprintln(w)
@@ -109,7 +118,7 @@ func Markdown(w io.Writer, decisions []Decision, notes []string) error {
 	for i := range decisions {
 		d := &decisions[i]
 		fmt.Fprintf(&b, "\n### %s\n\n", cell(d.headline()))
-		for _, why := range d.Reasons {
+		for _, why := range d.because() {
 			fmt.Fprintf(&b, "- %s\n", cell(why))
 		}
 		b.WriteString("\n| metric | baseline | candidate | change | margin | verdict |\n| --- | ---: | ---: | ---: | ---: | --- |\n")

@@ -129,15 +129,16 @@ func (d *Duet) Do(ctx context.Context) (ci.Decision, error) {
 		spent := d.Now().Sub(began)
 		switch {
 		case !left:
-			decision.Reasons = append(decision.Reasons, "every planned round has run")
+			decision.Stopped = "every planned round has run"
 			return decision, nil
 		case d.Pairs > 0 && decision.Pairs >= d.Pairs:
+			decision.Stopped = fmt.Sprintf("%d pairs were asked for", d.Pairs)
 			return decision, nil
 		case min(ran, ci.Wasted(trials)) >= hopeless:
-			decision.Reasons = append(decision.Reasons, fmt.Sprintf("%d rounds in a row are no evidence: this machine cannot judge now", hopeless))
+			decision.Stopped = fmt.Sprintf("%d rounds in a row are no evidence: this machine cannot judge now", hopeless)
 			return decision, nil
 		case d.Rules.Budget > 0 && spent >= d.Rules.Budget.D():
-			decision.Reasons = append(decision.Reasons, fmt.Sprintf("the budget of %s is used up", d.Rules.Budget))
+			decision.Stopped = fmt.Sprintf("the budget of %s is used up", d.Rules.Budget)
 			return decision, nil
 		}
 		if err := d.round(ctx, planned, attempt); err != nil {

@@ -43,6 +43,9 @@ func (s DuetSession) Do(ctx context.Context) (*results.Run, ci.Decision, error) 
 	if ctx.Err() != nil {
 		err = ctx.Err()
 	}
+	if err == nil {
+		err = ci.WriteDecision(run, decision)
+	}
 	return run, decision, errors.Join(err, run.End(time.Now(), ending(err)))
 }
 
