@@ -22,37 +22,37 @@ func TestMain(m *testing.M) {
 		syscall.Exit(process.Supervise(os.Stdin, os.Stdout))
 	}
 	status := m.Run()
-	if workloadDir != "" {
-		_ = os.RemoveAll(workloadDir)
+	if programsDir != "" {
+		_ = os.RemoveAll(programsDir)
 	}
 	os.Exit(status)
 }
 
-var workloadDir string
+var programsDir string
 
-// workload builds the application under test once, as it is measured: without the race detector.
-var workload = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "rivals-test-")
+// programs builds the application under test and a mesh, once, as they are measured: without the race detector.
+var programs = sync.OnceValues(func() (map[string]string, error) {
+	self, err := os.Executable()
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	workloadDir = dir
-	path := filepath.Join(dir, "workload")
-	build := exec.Command("go", "build", "-o", path, "crossroads/harness/cmd/workload")
+	if programsDir, err = os.MkdirTemp("", "rivals-test-"); err != nil {
+		return nil, err
+	}
+	build := exec.Command("go", "build", "-o", programsDir+"/", "crossroads/harness/cmd/workload", "crossroads/proxies/cmd/sidecar", "crossroads/proxies/cmd/control")
 	build.Stderr = os.Stderr
-	return path, build.Run()
+	found := map[string]string{"crossroads": self}
+	for _, kind := range []string{deploy.KindWorkload, deploy.KindSidecar, deploy.KindControl} {
+		found[kind] = filepath.Join(programsDir, kind)
+	}
+	return found, build.Run()
 })
 
 func deployer(t *testing.T, set rivals.Set, temp string) *process.Deployer {
 	t.Helper()
-	path, err := workload()
+	binaries, err := programs()
 	require.NoError(t, err)
-	self, err := os.Executable()
-	require.NoError(t, err)
-	d, err := process.New(process.Config{
-		Binaries: map[string]string{"crossroads": self, deploy.KindWorkload: path},
-		Dir:      t.TempDir(), Temp: temp, Rivals: set.Renderers(),
-	})
+	d, err := process.New(process.Config{Binaries: binaries, Dir: t.TempDir(), Temp: temp, Rivals: set.Renderers()})
 	require.NoError(t, err)
 	return d
 }

@@ -34,6 +34,7 @@ topologies:
   plain: {gateway: {use: RIVAL}}
   two: {gateway: {use: RIVAL, replicas: 2}}
   mesh: {gateway: {use: RIVAL}, mesh: {mtls: off}}
+  permissive: {gateway: {use: RIVAL}, mesh: {mtls: permissive}}
 load:
   rates: [100]
   requests:
@@ -60,7 +61,7 @@ func TestParity(t *testing.T) {
 			t.Parallel()
 			found := find(t, r.Name)
 			set := rivals.Set{r.Name: found}
-			passes(t, set, strings.ReplaceAll(shop, "RIVAL", r.Name), "plain", "two")
+			passes(t, set, strings.ReplaceAll(shop, "RIVAL", r.Name), "plain", "two", "mesh", "permissive")
 			if r.Name == "nginx" || r.Name == "haproxy" {
 				passes(t, set, strings.ReplaceAll(stages, "RIVAL", r.Name), "key", "limit", "all")
 			}

@@ -67,11 +67,11 @@ func (c comparison) compare(ctx context.Context, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	used, err := rivals.For(e)
+	binaries, err := harness.Binaries(c.executable)
 	if err != nil {
 		return err
 	}
-	binaries, err := harness.Binaries(c.executable)
+	used, err := rivals.For(e)
 	if err != nil {
 		return err
 	}
