@@ -3,9 +3,10 @@
 GO       ?= go
 PROGRAMS := bin/crossroads bin/workload bin/gateway bin/sidecar bin/control
 ARGS     ?=
+BASELINE ?= HEAD
 
 .DEFAULT_GOAL := help
-.PHONY: help build test lint bench report soak compare-nginx clean FORCE
+.PHONY: help build test lint bench report gate baseline soak compare-nginx clean FORCE
 
 help: ## list all actions
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +38,12 @@ report: build ## rebuild the report of the newest run
 
 compare-nginx: build ## CPU per request of plain forwarding beside nginx (ARGS="--rounds 10 --rate 4000")
 	@$(GO) run ./harness/cmd/compare-nginx $(ARGS)
+
+gate: build ## the working tree against BASELINE (a commit or a binary), side by side: pass, fail or cannot judge
+	@bin/crossroads gate --baseline "$(BASELINE)" $(ARGS)
+
+baseline: build ## this machine's noise, and what the gate finds in it: hours, resumable; kept in results/baselines
+	@bin/crossroads gate --self-test $(ARGS)
 
 clean: ## remove the programs; records and reports stay
 	rm -rf bin
