@@ -117,8 +117,8 @@ func TestLargeBodiesBothWays(t *testing.T) {
 
 func TestBodyLimit(t *testing.T) {
 	o := newRecorder(t)
-	defer o.close()
-	p := startProxy(t, o.address, func(l *listen.Options, _ *exchange.Chain, _ *config.Upstream) { l.Clients.MaxBody = units.Bytes(10) })
+	defer o.Close()
+	p := startProxy(t, o.Address, func(l *listen.Options, _ *exchange.Chain, _ *config.Upstream) { l.Clients.MaxBody = units.Bytes(10) })
 	for name, body := range map[string]string{
 		"declared":           "Content-Length: 11\r\n\r\nhello world",
 		"declared, not sent": "Content-Length: 1000000000\r\n\r\n",
@@ -139,14 +139,14 @@ func TestBodyLimit(t *testing.T) {
 		require.Equal(t, 413, status)
 		c.ended()
 	})
-	require.Empty(t, o.take(), "none reached the origin whole")
+	require.Empty(t, o.Take(), "none reached the origin whole")
 }
 
 func TestBodyLimitOfARoute(t *testing.T) {
 	o := newRecorder(t)
-	defer o.close()
+	defer o.Close()
 	ends := make(chan exchange.End, 4)
-	p := startProxy(t, o.address, func(_ *listen.Options, chain *exchange.Chain, _ *config.Upstream) {
+	p := startProxy(t, o.Address, func(_ *listen.Options, chain *exchange.Chain, _ *config.Upstream) {
 		chain.Stages = []exchange.Stage{routeStage{&exchange.Route{MaxBody: 5}, ends}}
 	})
 	for body, want := range map[string]int{
@@ -158,7 +158,7 @@ func TestBodyLimitOfARoute(t *testing.T) {
 		require.Equal(t, want, status, body)
 		<-ends
 	}
-	require.Len(t, o.take(), 1)
+	require.Len(t, o.Take(), 1)
 }
 
 func TestEarlyAnswerDuringAnUpload(t *testing.T) {
@@ -221,8 +221,8 @@ func TestClientThatLeavesDuringItsUpload(t *testing.T) {
 
 func TestContinueComesOnlyAfterTheStages(t *testing.T) {
 	o := newRecorder(t)
-	defer o.close()
-	p := startProxy(t, o.address, func(_ *listen.Options, chain *exchange.Chain, _ *config.Upstream) {
+	defer o.Close()
+	p := startProxy(t, o.Address, func(_ *listen.Options, chain *exchange.Chain, _ *config.Upstream) {
 		chain.Stages = []exchange.Stage{denyStage{}}
 	})
 	const expect = " HTTP/1.1\r\nHost: gw.test\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n"
@@ -237,8 +237,8 @@ func TestContinueComesOnlyAfterTheStages(t *testing.T) {
 	require.Equal(t, 200, status)
 	status, _ = c.send(get).receive()
 	require.Equal(t, 200, status, "the connection goes on")
-	require.Equal(t, "hello", o.take()[0].Body)
-	require.Empty(t, o.take()[0].get("Expect"))
+	require.Equal(t, "hello", o.Take()[0].Body)
+	require.Empty(t, o.Take()[0].Get("Expect"))
 }
 
 func TestDeadlineCoversALongStreamedBody(t *testing.T) {

@@ -14,40 +14,40 @@ import (
 
 func TestViaIsAppended(t *testing.T) {
 	o := newRecorder(t)
-	defer o.close()
-	p := startProxy(t, o.address, func(l *listen.Options, _ *exchange.Chain, _ *config.Upstream) { l.Via = "edge" })
+	defer o.Close()
+	p := startProxy(t, o.Address, func(l *listen.Options, _ *exchange.Chain, _ *config.Upstream) { l.Via = "edge" })
 	status, _ := dial(t, p.address).send("GET /t HTTP/1.1\r\nHost: gw.test\r\nVia: 1.0 far\r\nConnection: Via\r\n\r\n").receive()
 	require.Equal(t, 200, status)
-	require.Equal(t, []string{"1.0 far", "1.1 edge"}, o.take()[0].all("Via"))
+	require.Equal(t, []string{"1.0 far", "1.1 edge"}, o.Take()[0].All("Via"))
 }
 
 func TestAmbiguousPathsNeverReachARule(t *testing.T) {
 	o := newRecorder(t)
-	defer o.close()
-	p := startProxy(t, o.address, nil)
+	defer o.Close()
+	p := startProxy(t, o.Address, nil)
 	for _, path := range []string{"/a%2f..%2fadmin", "/a/..;/admin", "/%2e%2e/admin", "//admin", "/a%5c..%5cadmin", "/admin%00"} {
 		c := dial(t, p.address).send("GET " + path + " HTTP/1.1\r\nHost: gw.test\r\n\r\n")
 		status, body := c.receive()
 		require.Equal(t, 400, status, path)
 		require.NotContains(t, body, path, "a refusal shows no input")
 	}
-	require.Empty(t, o.take())
+	require.Empty(t, o.Take())
 }
 
 func TestMaxForwards(t *testing.T) {
 	o := newRecorder(t)
-	defer o.close()
-	c := dial(t, startProxy(t, o.address, nil).address)
+	defer o.Close()
+	c := dial(t, startProxy(t, o.Address, nil).address)
 	for range 2 {
 		status, body := c.send("OPTIONS /t HTTP/1.1\r\nHost: gw.test\r\nMax-Forwards: 0\r\n\r\n").receive()
 		require.Equal(t, 200, status)
 		require.Empty(t, body)
 	}
-	require.Empty(t, o.take())
+	require.Empty(t, o.Take())
 	c.send("OPTIONS /t HTTP/1.1\r\nHost: gw.test\r\nMax-Forwards: 7\r\n\r\n").receive()
 	c.send("GET /t HTTP/1.1\r\nHost: gw.test\r\nMax-Forwards: 7\r\n\r\n").receive()
-	require.Equal(t, "6", o.take()[0].get("Max-Forwards"))
-	require.Equal(t, "7", o.take()[1].get("Max-Forwards"), "of other methods it is nobody's")
+	require.Equal(t, "6", o.Take()[0].Get("Max-Forwards"))
+	require.Equal(t, "7", o.Take()[1].Get("Max-Forwards"), "of other methods it is nobody's")
 }
 
 func TestResponseFieldsPassUnchanged(t *testing.T) {
@@ -68,8 +68,8 @@ func TestResponseFieldsPassUnchanged(t *testing.T) {
 // it, and the answer arrives in both cases.
 func TestUnreadRequestBodies(t *testing.T) {
 	o := newRecorder(t)
-	defer o.close()
-	p := startProxy(t, o.address, func(_ *listen.Options, chain *exchange.Chain, _ *config.Upstream) {
+	defer o.Close()
+	p := startProxy(t, o.Address, func(_ *listen.Options, chain *exchange.Chain, _ *config.Upstream) {
 		chain.Stages = []exchange.Stage{denyStage{}}
 	})
 	for _, framing := range []string{"Content-Length: 5\r\n\r\nhello", "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"} {

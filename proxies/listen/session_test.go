@@ -21,8 +21,8 @@ import (
 
 func TestPipelinedRequestsAreAnsweredInOrder(t *testing.T) {
 	o := newRecorder(t)
-	defer o.close()
-	p := startProxy(t, o.address, nil)
+	defer o.Close()
+	p := startProxy(t, o.Address, nil)
 	c := dial(t, p.address)
 	var all strings.Builder
 	for i := range 20 {

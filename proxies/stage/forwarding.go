@@ -95,14 +95,48 @@ func (s *Forwarding) clear(h *fasthttp.RequestHeader) {
 	})
 }
 
-// managed says whether a field's name is one that this proxy alone sets, whatever separators spell it: servers behind fold _ and .
-// into -, so X.Forwarded.For would be read as X-Forwarded-For.
+// managed says whether a field's name is one by which only this proxy may speak: of who the client is, of whom it was authenticated
+// as, or of where and how a request should go. Whatever separators spell it: servers behind fold _ and . into -, so X.Forwarded.For
+// would be read as X-Forwarded-For.
 func managed(name []byte) bool {
-	if len(name) == 0 || name[0]|0x20 != 'x' && name[0]|0x20 != 'f' {
+	if len(name) == 0 {
 		return false
 	}
-	return folds(name, "forwarded", false) || folds(name, "x-real-ip", false) || folds(name, "x-forwarded", true) ||
-		folds(name, "x-consumer-", true) || folds(name, "x-jwt-", true) || folds(name, "x-mesh-peer", false)
+	switch name[0] | 0x20 {
+	case 'x':
+		return spoken(name, controls)
+	case 'c', 'f', 'l', 'r', 't':
+		return spoken(name, otherControls)
+	}
+	return false
+}
+
+// control is a field, or all that begin with a word.
+type control struct {
+	word   string
+	prefix bool
+}
+
+// Fields that some proxy, framework or server takes at its word. Lower case, with hyphens.
+var (
+	controls = []control{
+		{"x-forwarded", true}, {"x-real-ip", false}, {"x-client-ip", false}, {"x-cluster-client-ip", false}, {"x-remote-", true},
+		{"x-consumer-", true}, {"x-jwt-", true}, {"x-authenticated", true}, {"x-auth-request-", true}, {"x-ssl-", true}, {"x-amzn-oidc-", true},
+		{"x-original-", true}, {"x-rewrite-", true}, {"x-host", false}, {"x-envoy-", true}, {"x-mesh-peer", false},
+	}
+	otherControls = []control{
+		{"forwarded", false}, {"forwarded-", true}, {"true-client-ip", false}, {"cf-connecting-ip", true}, {"fastly-client-ip", false},
+		{"client-ip", false}, {"remote-user", false}, {"remote-addr", false}, {"l5d-", true},
+	}
+)
+
+func spoken(name []byte, list []control) bool {
+	for i := range list {
+		if folds(name, list[i].word, list[i].prefix) {
+			return true
+		}
+	}
+	return false
 }
 
 // folds compares a name with word regardless of case and separator; prefix allows more behind it.

@@ -45,6 +45,9 @@ func (c *Conn) readFields(f *framing) error {
 			return errField
 		}
 		if !canonical(line[:colon]) {
+			if alias(line[:colon]) && validValue(line[colon+1:]) {
+				continue
+			}
 			return errName
 		}
 		value := trim(line[colon+1:])
@@ -144,6 +147,17 @@ func (c *Conn) dropNamed() {
 			}
 		}
 	}
+}
+
+// alias says whether a field name is refused only for underscores, by which it passes as one that a proxy on the way sets, to a
+// server that folds them into hyphens. Such a field is removed like those it imitates, and the request need not end for it.
+func alias(name []byte) bool {
+	for i, c := range name {
+		if c == '_' {
+			name[i] = '-'
+		}
+	}
+	return canonical(name) && managed(name)
 }
 
 // managed says whether a proxy on the way sets the field itself; the name is canonical.
