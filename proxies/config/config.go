@@ -135,9 +135,10 @@ type GatewayStages struct {
 
 // KeyAuth authenticates by a secret key that the request carries.
 type KeyAuth struct {
-	Mode   Mode       `yaml:"mode,omitempty" json:"mode"`
-	Places []KeyPlace `yaml:"places,omitempty" json:"places"` // looked at in order; default: header X-Api-Key
-	Keys   []Key      `yaml:"keys" json:"keys"`
+	Mode     Mode       `yaml:"mode,omitempty" json:"mode"`
+	Places   []KeyPlace `yaml:"places,omitempty" json:"places"` // looked at in order; default: header X-Api-Key
+	Keys     []Key      `yaml:"keys" json:"keys"`
+	Optional bool       `yaml:"optional,omitempty" json:"optional"` // a request without a key passes as nobody's
 }
 
 // KeyPlace is where a key may stand; exactly one of the three is set.

@@ -22,12 +22,13 @@ import (
 // x.Consumer and in X-Consumer-Name and X-Consumer-Groups. Keys are known by their SHA-256 only and compared in constant time. In
 // shadow it only counts. A pass allocates nothing where keys stand in header fields.
 type KeyAuth struct {
-	places  []place
-	keys    map[uint64][]*consumer // by the first eight bytes of the hash
-	nobody  consumer               // compared against where none is near, so that this takes as long
-	counts  telemetry.AuthDecisions
-	shadow  bool
-	cookies bool // one of the places is a cookie
+	places   []place
+	keys     map[uint64][]*consumer // by the first eight bytes of the hash
+	nobody   consumer               // compared against where none is near, so that this takes as long
+	counts   telemetry.AuthDecisions
+	shadow   bool
+	cookies  bool // one of the places is a cookie
+	optional bool
 }
 
 // place is where a key may stand; header is canonical.
@@ -42,7 +43,7 @@ type consumer struct {
 
 // NewKeyAuth makes the stage from its configuration, which config has checked.
 func NewKeyAuth(c *config.KeyAuth, m *telemetry.Metrics) (*KeyAuth, error) {
-	s := &KeyAuth{keys: map[uint64][]*consumer{}, shadow: c.Mode == config.Shadow}
+	s := &KeyAuth{keys: map[uint64][]*consumer{}, shadow: c.Mode == config.Shadow, optional: c.Optional}
 	s.counts = m.AuthDecisions("key", s.shadow)
 	for _, p := range c.Places {
 		s.places = append(s.places, place{
@@ -84,7 +85,7 @@ func (s *KeyAuth) Inward(x *exchange.Exchange) exchange.Step {
 		s.counts.Accepted.Inc()
 	}
 	switch {
-	case s.shadow:
+	case s.shadow, f.count == 0 && s.optional:
 		return exchange.Continue
 	case who == nil:
 		return x.Fail(exchange.Unauthenticated)
