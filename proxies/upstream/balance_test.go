@@ -102,10 +102,69 @@ func BenchmarkBalancers(b *testing.B) {
 			list := endpoints(1, 1, 1, 1, 1, 1, 1, 1)
 			k, err := newBalancer(name, 1)
 			require.NoError(b, err)
+			if r, ok := k.(*ringHash); ok {
+				k = r.over(list)
+			}
 			b.ReportAllocs()
 			for b.Loop() {
 				k.pick(choice{endpoints: list, now: t0})
 			}
 		})
+	}
+}
+
+func TestRandomFollowsWeights(t *testing.T) {
+	list := endpoints(1, 2, 1)
+	b, err := newBalancer("random", 3)
+	require.NoError(t, err)
+	counts := map[string]int{}
+	for range 8000 {
+		counts[b.pick(choice{endpoints: list, now: t0}).address]++
+	}
+	require.InDelta(t, 2000, counts["a"], 200)
+	require.InDelta(t, 4000, counts["b"], 250)
+	list[1].down.Store(true)
+	for range 100 {
+		require.NotEqual(t, "b", b.pick(choice{endpoints: list, now: t0}).address)
+	}
+	require.Nil(t, b.pick(choice{endpoints: list, tried: list, now: t0}))
+	require.Nil(t, b.pick(choice{}))
+}
+
+// TestTwoChoicesFavourNobody: the neighbours of an endpoint that is not ready do not get its share on top of their own.
+func TestTwoChoicesFavourNobody(t *testing.T) {
+	list := endpoints(1, 1, 1, 1, 1, 1)
+	for _, e := range list[2:4] {
+		e.down.Store(true)
+	}
+	for _, name := range []string{"least_request", "peak_ewma", "random"} {
+		b, err := newBalancer(name, 5)
+		require.NoError(t, err)
+		counts := map[string]int{}
+		for range 8000 {
+			counts[b.pick(choice{endpoints: list, now: t0}).address]++
+		}
+		for _, address := range []string{"a", "b", "e", "f"} {
+			require.InDelta(t, 2000, counts[address], 300, "%s %v", name, counts)
+		}
+		d := dice{}
+		for range 1000 {
+			c := choice{endpoints: list, now: t0}
+			first, second := c.two(&d)
+			require.NotNil(t, second)
+			require.NotSame(t, first, second)
+		}
+	}
+}
+
+func TestBalancersAllocateNothing(t *testing.T) {
+	for _, name := range []string{"round_robin", "least_request", "peak_ewma", "random", "hash"} {
+		b, err := newBalancer(name, 1)
+		require.NoError(t, err)
+		list := endpoints(1, 1, 1)
+		if r, ok := b.(*ringHash); ok {
+			b = r.over(list)
+		}
+		require.Zero(t, testing.AllocsPerRun(100, func() { b.pick(choice{endpoints: list, now: t0, key: 99}) }), name)
 	}
 }
