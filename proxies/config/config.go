@@ -233,6 +233,8 @@ type Inbound struct {
 	Listen  string `yaml:"listen" json:"listen"`                       // mTLS (or what MTLS says), default port 4143
 	Ingress string `yaml:"ingress,omitempty" json:"ingress,omitempty"` // plaintext from outside the mesh; off by default
 	App     string `yaml:"app" json:"app"`                             // the application: host:port, or unix:/path
+	// Authorization holds besides what the control plane says; of the two defaults the stricter counts.
+	Authorization *Authorization `yaml:"authorization,omitempty" json:"authorization,omitempty"`
 }
 
 // Outbound takes the application's own calls; the Host field names the service called.
@@ -274,8 +276,9 @@ type Token struct {
 
 // Endpoints is the file of services that the control plane serves.
 type Endpoints struct {
-	Version  int                 `yaml:"version" json:"version"`
-	Services strict.Map[Service] `yaml:"services" json:"services"`
+	Version       int                 `yaml:"version" json:"version"`
+	Services      strict.Map[Service] `yaml:"services" json:"services"`
+	Authorization *Authorization      `yaml:"authorization,omitempty" json:"authorization,omitempty"` // of the whole mesh
 }
 
 // Service is where one service can be reached.

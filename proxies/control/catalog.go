@@ -17,6 +17,7 @@ type catalog struct {
 
 	mu       sync.Mutex
 	services map[string]discovery.Service
+	policies *discovery.Authorization
 	bundle   string
 	newest   *published
 	changed  chan struct{} // closed when newest is replaced
@@ -39,14 +40,14 @@ func (c *catalog) current() (*published, <-chan struct{}) {
 	return c.newest, c.changed
 }
 
-// setServices replaces the services.
-func (c *catalog) setServices(services map[string]discovery.Service) error {
+// setServices replaces the services and who may call them.
+func (c *catalog) setServices(services map[string]discovery.Service, policies *discovery.Authorization) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.newest != nil && reflect.DeepEqual(services, c.services) {
+	if c.newest != nil && reflect.DeepEqual(services, c.services) && reflect.DeepEqual(policies, c.policies) {
 		return nil
 	}
-	c.services = services
+	c.services, c.policies = services, policies
 	return c.publish()
 }
 
@@ -72,7 +73,7 @@ func (c *catalog) publish() error {
 	if c.newest != nil && version <= c.newest.snapshot.Version {
 		version = c.newest.snapshot.Version + 1
 	}
-	snapshot := discovery.Snapshot{Version: version, Published: now, Bundle: c.bundle, Services: c.services}
+	snapshot := discovery.Snapshot{Version: version, Published: now, Bundle: c.bundle, Services: c.services, Authorization: c.policies}
 	line, err := discovery.Encode(discovery.Message{Format: discovery.Format, Snapshot: &snapshot})
 	if err != nil {
 		return err

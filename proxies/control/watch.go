@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"crossroads/proxies/config"
+	"crossroads/proxies/discovery"
 	"crossroads/proxies/identity"
 )
 
@@ -121,7 +122,11 @@ func (k *Control) useEndpoints() error {
 	if err != nil {
 		return err
 	}
-	return k.catalog.setServices(servicesOf(e))
+	policies, err := discovery.NewAuthorization(e.Authorization)
+	if err != nil {
+		return err
+	}
+	return k.catalog.setServices(servicesOf(e), policies)
 }
 
 func readAll(files []string) ([][]byte, error) {

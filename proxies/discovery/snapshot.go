@@ -46,6 +46,8 @@ type Snapshot struct {
 	Published time.Time          `json:"published"` // by the control plane's clock
 	Bundle    string             `json:"bundle"`    // PEM: the roots of the trust domain
 	Services  map[string]Service `json:"services"`
+	// Authorization holds in the whole mesh; nil: everybody may call everything.
+	Authorization *Authorization `json:"authorization,omitempty"`
 }
 
 // Service is where one service can be reached.

@@ -44,6 +44,7 @@ var (
 	UpstreamReset     = &Fault{Reason: "upstream_reset", Status: 502}
 	UpstreamInvalid   = &Fault{Reason: "upstream_invalid", Status: 502}
 	UpstreamIdentity  = &Fault{Reason: "upstream_identity", Status: 502}
+	PoliciesUnknown   = &Fault{Reason: "policies_unknown", Status: 503}
 	NoEndpoint        = &Fault{Reason: "no_endpoint", Status: 503}
 	BreakerOpen       = &Fault{Reason: "breaker_open", Status: 503}
 	Overloaded        = &Fault{Reason: "overloaded", Status: 503}

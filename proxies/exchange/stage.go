@@ -60,6 +60,7 @@ type ConnStage interface {
 type Conn struct {
 	Peer     Peer
 	Upstream string // the service or address asked for
+	Port     int    // of the application, as the caller asked for it
 	Sent     int64  // bytes towards the downstream
 	Received int64  // bytes from the downstream
 }

@@ -25,6 +25,7 @@ func (s *Sidecar) inboundChain(edge bool) exchange.Service {
 	b.add(stage.NewMeshPeer())          // who calls, proved by its certificate, before anything looks at it
 	b.add(stage.NewRequestID(!edge))    // inside the mesh the edge has named the request already
 	b.add(stage.NewTrace())             // continued: a hop of its own in the trace
+	b.add(s.policies.stage())           // whom the application is spared from leaves its trace above and goes no further
 	b.add(stage.NewService(s.theApp())) // whatever the Host field says: there is one application here
 	return s.finish(b)
 }

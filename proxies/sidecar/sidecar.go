@@ -43,6 +43,7 @@ type Sidecar struct {
 	admin    *operate.Admin
 	life     operate.Life
 	app      *upstream.Upstream // the application; nil without inbound
+	policies policies           // who may call the application
 	catalog  *catalog           // the services it may call; nil without outbound
 	inbound  []front
 	outbound []front
@@ -74,6 +75,7 @@ func New(ctx context.Context, c *config.Sidecar, o Options) (_ *Sidecar, err err
 		}
 		s.metrics.Identity(s.svid)
 	}
+	s.policies.open(c, s.metrics, o.Log)
 	if err = s.openInbound(); err != nil {
 		return nil, err
 	}
@@ -162,6 +164,7 @@ func (s *Sidecar) follow() {
 
 // apply puts a snapshot in force.
 func (s *Sidecar) apply(d discovery.Snapshot) {
+	s.policies.discover(d.Authorization)
 	if s.catalog != nil {
 		s.catalog.discover(d)
 	}

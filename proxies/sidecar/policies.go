@@ -1,0 +1,91 @@
+package sidecar
+
+import (
+	"log/slog"
+	"net"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"crossroads/proxies/config"
+	"crossroads/proxies/discovery"
+	"crossroads/proxies/stage"
+	"crossroads/proxies/telemetry"
+)
+
+// policies holds who may call the application: what the sidecar's own file says, and what the control plane says. Nobody may before
+// both are known.
+type policies struct {
+	service string
+	port    int // of the application
+	own     config.Authorization
+	counts  *telemetry.Authorizations
+	log     *slog.Logger
+	force   atomic.Pointer[stage.Policies]
+
+	mu    sync.Mutex
+	noted map[string]time.Time // when a shadow policy was last written of
+}
+
+func (p *policies) open(c *config.Sidecar, m *telemetry.Metrics, log *slog.Logger) {
+	if c.Inbound == nil {
+		return
+	}
+	p.service, p.port, p.log, p.noted = c.Service, portOf(c.Inbound.App), log, map[string]time.Time{}
+	p.counts = m.NewAuthorizations()
+	p.own.SetDefaults()
+	if a := c.Inbound.Authorization; a != nil {
+		p.own = *a
+	}
+	if c.Identity == nil || c.Identity.Control == nil {
+		p.force.Store(stage.NewPolicies(p.own, p.counts, p.note))
+	}
+}
+
+// portOf returns the port of host:port, or 0.
+func portOf(address string) int {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return 0
+	}
+	n, err := strconv.Atoi(port)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// discover puts in force what the control plane says now.
+func (p *policies) discover(a *discovery.Authorization) {
+	if p.counts == nil {
+		return
+	}
+	all, faults := a.For(p.service)
+	for _, err := range faults {
+		p.log.Error("the control plane sent a policy that is not understood; what it may concern is refused", "error", err)
+	}
+	if p.own.Default == config.Deny {
+		all.Default = config.Deny
+	}
+	all.Policies = append(all.Policies, p.own.Policies...)
+	p.force.Store(stage.NewPolicies(all, p.counts, p.note))
+}
+
+// stage makes the stage of the inbound chains.
+func (p *policies) stage() *stage.MeshAuthorization {
+	return stage.NewMeshAuthorization(p.force.Load, p.port)
+}
+
+// noteEvery is how often one shadow policy is written of.
+const noteEvery = time.Second
+
+// note writes what a shadow policy would have done, at most once a second for each; the metric counts every one.
+func (p *policies) note(policy, decision, peer string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if now := time.Now(); now.Sub(p.noted[policy]) >= noteEvery {
+		p.noted[policy] = now
+		p.log.Info("a shadow policy would have decided otherwise", "policy", policy, "decision", decision, "peer", peer)
+	}
+}
