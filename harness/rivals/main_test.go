@@ -52,7 +52,7 @@ func deployer(t *testing.T, set rivals.Set, temp string) *process.Deployer {
 	t.Helper()
 	binaries, err := programs()
 	require.NoError(t, err)
-	d, err := process.New(process.Config{Binaries: binaries, Dir: t.TempDir(), Temp: temp, Rivals: set.Renderers()})
+	d, err := process.New(process.Config{Binaries: binaries, Dir: filepath.Join(programsDir, "logs"), Temp: temp, Rivals: set.Renderers()})
 	require.NoError(t, err)
 	return d
 }
