@@ -87,21 +87,26 @@ func (r *Rules) Decide(name string, plan results.Plan, trials []results.Trial) (
 		d.Metrics = r.findings(s, pairs, aa)
 		return d
 	}
+	r.sequence(&d, s, pairs, aa)
+	return d
+}
+
+// sequence looks at the pairs at each look that they reach, and stops at the first verdict.
+func (r *Rules) sequence(d *Decision, s Scenario, pairs, aa []Pair) {
 	last := r.Looks[len(r.Looks)-1]
 	for _, look := range r.Looks {
 		if len(pairs) < look {
 			break
 		}
-		r.look(&d, s, pairs[:look], aa)
+		r.look(d, s, pairs[:look], aa)
 		if d.Final = d.Verdict != Inconclusive || look == last; d.Final {
-			return d
+			return
 		}
 	}
 	if d.Look == 0 {
 		d.Metrics = r.findings(s, pairs, aa)
 		d.Reasons = append(d.Reasons, fmt.Sprintf("%d pairs are evidence; a verdict falls at %s", len(pairs), r.describe()))
 	}
-	return d
 }
 
 // sort parts the pairs that are evidence into comparisons and A/A, and lists the others.
@@ -181,8 +186,7 @@ func measure(m results.Metric, pairs []Pair) (Finding, []float64) {
 	for i := range pairs {
 		if ratio, ok := pairs[i].Ratio(m); ok {
 			ratios = append(ratios, ratio)
-			l, _ := m.Of(pairs[i].Left)
-			c, _ := m.Of(pairs[i].Right)
+			l, c, _ := pairs[i].Levels(m)
 			left, right = append(left, l), append(right, c)
 		}
 	}

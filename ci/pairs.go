@@ -33,6 +33,39 @@ type Pair struct {
 	Left    *results.Trial // the baseline
 	Right   *results.Trial // the candidate, or the baseline again
 	Dropped []string       // why the pair is no evidence; none where it is
+
+	levels  map[string]levels // by metric: a histogram is taken out of its record once
+	flipped bool              // the sides have changed places, in a resampling
+}
+
+// levels are a metric of both sides as they were recorded.
+type levels struct {
+	left, right float64
+	ok          bool
+}
+
+// Levels are a metric of the left and the right side; ok is false where a side has no evidence for it.
+func (p *Pair) Levels(m results.Metric) (left, right float64, ok bool) {
+	l, known := p.levels[m.Name]
+	if !known {
+		var lok, rok bool
+		l.left, lok = m.Of(p.Left)
+		l.right, rok = m.Of(p.Right)
+		l.ok = lok && rok
+		if p.levels != nil {
+			p.levels[m.Name] = l
+		}
+	}
+	if p.flipped {
+		l.left, l.right = l.right, l.left
+	}
+	return l.left, l.right, l.ok
+}
+
+// flip is the pair with its sides in each other's place: as likely as the pair itself where both ran the same.
+func (p Pair) flip() Pair {
+	p.flipped = !p.flipped
+	return p
 }
 
 // Usable says whether the pair is evidence.
@@ -41,9 +74,8 @@ func (p *Pair) Usable() bool { return len(p.Dropped) == 0 }
 // Ratio is ln(right/left) of a metric, positive where the right side is worse. ok is false where a side has no evidence for the
 // metric, or a level that has no logarithm.
 func (p *Pair) Ratio(m results.Metric) (r float64, ok bool) {
-	left, lok := m.Of(p.Left)
-	right, rok := m.Of(p.Right)
-	if !lok || !rok || !(left > 0) || !(right > 0) {
+	left, right, ok := p.Levels(m)
+	if !ok || !(left > 0) || !(right > 0) {
 		return 0, false
 	}
 	r = math.Log(right / left)
@@ -82,7 +114,7 @@ func Pairs(trials []results.Trial) []Pair {
 		if both[0] == nil || both[1] == nil {
 			continue
 		}
-		p := Pair{Round: round, AA: aa[round], Left: both[0], Right: both[1]}
+		p := Pair{Round: round, AA: aa[round], Left: both[0], Right: both[1], levels: map[string]levels{}}
 		p.Dropped = p.faults()
 		pairs = append(pairs, p)
 	}
@@ -149,4 +181,4 @@ func Wasted(trials []results.Trial) int {
 }
 
 // leftFirst says whether the baseline was started before the other side.
-func (p *Pair) leftFirst() bool { return p.Left.Order < p.Right.Order }
+func (p *Pair) leftFirst() bool { return (p.Left.Order < p.Right.Order) != p.flipped }
