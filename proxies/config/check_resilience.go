@@ -109,3 +109,10 @@ func (c *checker) retry(path string, r Retry) {
 		c.fault(path+".backoff", "backoff is longer than max_backoff, which is %s", r.MaxBackoff)
 	}
 }
+
+func (c *checker) budget(path string, b RetryBudget) {
+	c.notNegative(path+".min_concurrent", b.MinConcurrent)
+	if b == (RetryBudget{}) {
+		c.fault(path, "the budget allows no retry at all: leave the routes' `retry` out instead")
+	}
+}

@@ -75,7 +75,7 @@ func (c *checker) upstream(path string, u Upstream, at place) {
 	c.breaker(path+".breaker", u.Breaker)
 	c.health(path+".health", u.Health)
 	c.limits(path+".limits", u.Limits)
-	c.notNegative(path+".retry_budget.min_concurrent", u.Budget.MinConcurrent)
+	c.budget(path+".retry_budget", u.Budget)
 	if u.MTLS == "on" && at.identity == nil {
 		c.fault(path, "mtls is on, but the file has no identity to present: add `identity`, or write `mtls: off`")
 	}
