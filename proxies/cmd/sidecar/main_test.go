@@ -25,6 +25,9 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata", Cmds: operatetest.Commands, RequireExplicitExec: true,
 		Setup: func(e *testscript.Env) error {
+			if err := os.CopyFS(filepath.Join(e.WorkDir, "examples"), os.DirFS("examples")); err != nil {
+				return err
+			}
 			return os.WriteFile(e.WorkDir+"/example.yaml", example, 0o600)
 		},
 	})
