@@ -68,15 +68,15 @@ type Secret struct {
 	Env  string `yaml:"env,omitempty" json:"env,omitempty"`
 }
 
-// Authorization says who may do what: the first rule that holds for a request decides, and where none does it is denied.
-type Authorization struct {
-	Mode  Mode      `yaml:"mode,omitempty" json:"mode"`
-	Rules []Allowed `yaml:"rules" json:"rules"`
+// Access says who may do what: the first rule that holds for a request decides, and where none does it is denied.
+type Access struct {
+	Mode  Mode         `yaml:"mode,omitempty" json:"mode"`
+	Rules []AccessRule `yaml:"rules" json:"rules"`
 }
 
-// Allowed is one rule. It holds when every list that is given holds; within a list one entry is enough, but for Scopes, which are all
+// AccessRule is one rule. It holds when every list that is given holds; within a list one entry is enough, but for Scopes, which are all
 // needed.
-type Allowed struct {
+type AccessRule struct {
 	Name      string               `yaml:"name" json:"name"`
 	Action    string               `yaml:"action,omitempty" json:"action"`                 // allow | deny
 	Consumers []string             `yaml:"consumers,omitempty" json:"consumers,omitempty"` // "*": whoever authenticated

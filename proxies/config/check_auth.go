@@ -172,7 +172,7 @@ func (c *checker) secret(path, name string, s *Secret) {
 	}
 }
 
-func (c *checker) authorization(path string, a *Authorization) {
+func (c *checker) access(path string, a *Access) {
 	c.mode(path+".mode", a.Mode)
 	if a.Mode == Off {
 		return
@@ -189,11 +189,11 @@ func (c *checker) authorization(path string, a *Authorization) {
 			c.fault(at+".name", "%q names two rules", r.Name)
 		}
 		names[r.Name] = true
-		c.rule(at, r)
+		c.accessRule(at, r)
 	}
 }
 
-func (c *checker) rule(at string, r Allowed) {
+func (c *checker) accessRule(at string, r AccessRule) {
 	c.oneOf(at+".action", "action", r.Action, "allow", "deny")
 	for i, address := range r.Addresses {
 		if p, err := netip.ParsePrefix(address); err != nil {

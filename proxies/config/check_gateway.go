@@ -40,7 +40,7 @@ func (c *checker) gateway(g *Gateway) {
 		c.introspection("$.stages.introspection", i)
 	}
 	if a := g.Stages.Authorization; a != nil {
-		c.authorization("$.stages.authorization", a)
+		c.access("$.stages.authorization", a)
 	}
 	if k := g.Stages.CORS; k != nil {
 		c.cors("$.stages.cors", k)

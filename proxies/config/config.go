@@ -129,7 +129,7 @@ type GatewayStages struct {
 	KeyAuth       *KeyAuth       `yaml:"key_auth,omitempty" json:"key_auth,omitempty"`
 	JWT           *JWT           `yaml:"jwt,omitempty" json:"jwt,omitempty"`
 	Introspection *Introspection `yaml:"introspection,omitempty" json:"introspection,omitempty"`
-	Authorization *Authorization `yaml:"authorization,omitempty" json:"authorization,omitempty"`
+	Authorization *Access        `yaml:"authorization,omitempty" json:"authorization,omitempty"`
 	RateLimit     *RateLimit     `yaml:"rate_limit,omitempty" json:"rate_limit,omitempty"`
 }
 

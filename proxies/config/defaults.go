@@ -126,10 +126,10 @@ func (i *Introspection) SetDefaults() {
 }
 
 // SetDefaults fills in what a file may leave out.
-func (a *Authorization) SetDefaults() { *a = Authorization{Mode: On} }
+func (a *Access) SetDefaults() { *a = Access{Mode: On} }
 
 // SetDefaults fills in what a file may leave out.
-func (r *Allowed) SetDefaults() { *r = Allowed{Action: "allow"} }
+func (r *AccessRule) SetDefaults() { *r = AccessRule{Action: "allow"} }
 
 // SetDefaults fills in what a file may leave out.
 func (k *CORS) SetDefaults() {
