@@ -26,7 +26,7 @@ func (c *checker) sidecar(s *Sidecar) {
 		if in.Ingress != "" {
 			c.address("$.inbound.ingress", in.Ingress, true)
 		}
-		c.authorization("$.inbound.authorization", in.Authorization, false)
+		c.meshAuthorization("$.inbound.authorization", in.Authorization, false)
 	}
 	if s.Outbound != nil {
 		c.outbound(s)
@@ -112,7 +112,7 @@ func cutWildcard(id string) (string, bool) {
 
 func (c *checker) endpoints(e *Endpoints) {
 	c.version(e.Version)
-	c.authorization("$.authorization", e.Authorization, true)
+	c.meshAuthorization("$.authorization", e.Authorization, true)
 	for name, s := range e.Services.All() {
 		path := strict.Key("$.services", name)
 		c.host(path, name)

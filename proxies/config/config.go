@@ -234,7 +234,7 @@ type Inbound struct {
 	Ingress string `yaml:"ingress,omitempty" json:"ingress,omitempty"` // plaintext from outside the mesh; off by default
 	App     string `yaml:"app" json:"app"`                             // the application: host:port, or unix:/path
 	// Authorization holds besides what the control plane says; of the two defaults the stricter counts.
-	Authorization *Authorization `yaml:"authorization,omitempty" json:"authorization,omitempty"`
+	Authorization *MeshAuthorization `yaml:"authorization,omitempty" json:"authorization,omitempty"`
 }
 
 // Outbound takes the application's own calls; the Host field names the service called.
@@ -278,7 +278,7 @@ type Token struct {
 type Endpoints struct {
 	Version       int                 `yaml:"version" json:"version"`
 	Services      strict.Map[Service] `yaml:"services" json:"services"`
-	Authorization *Authorization      `yaml:"authorization,omitempty" json:"authorization,omitempty"` // of the whole mesh
+	Authorization *MeshAuthorization  `yaml:"authorization,omitempty" json:"authorization,omitempty"` // of the whole mesh
 }
 
 // Service is where one service can be reached.

@@ -9,7 +9,7 @@ import (
 	"crossroads/proxies/config"
 )
 
-// Authorization is config.Authorization as it travels. Each policy is read by itself, so that one that is not understood closes what
+// Authorization is config.MeshAuthorization as it travels. Each policy is read by itself, so that one that is not understood closes what
 // it speaks of, and does not keep new endpoints and the other policies from coming into force.
 type Authorization struct {
 	Default  string            `json:"default"`
@@ -17,7 +17,7 @@ type Authorization struct {
 }
 
 // NewAuthorization turns what a file says into what travels.
-func NewAuthorization(c *config.Authorization) (*Authorization, error) {
+func NewAuthorization(c *config.MeshAuthorization) (*Authorization, error) {
 	if c == nil {
 		return nil, nil
 	}
@@ -34,11 +34,11 @@ func NewAuthorization(c *config.Authorization) (*Authorization, error) {
 
 // For returns what holds for one service, and errors about policies that were not understood: in their place stands one that refuses
 // every call. The default is deny wherever it is not known to be allow.
-func (a *Authorization) For(service string) (config.Authorization, []error) {
+func (a *Authorization) For(service string) (config.MeshAuthorization, []error) {
 	if a == nil {
-		return config.Authorization{Default: config.Allow}, nil
+		return config.MeshAuthorization{Default: config.Allow}, nil
 	}
-	found := config.Authorization{Default: config.Deny}
+	found := config.MeshAuthorization{Default: config.Deny}
 	var faults []error
 	switch a.Default {
 	case config.Allow, config.Deny:

@@ -10,7 +10,7 @@ import (
 )
 
 func TestPoliciesTravel(t *testing.T) {
-	written := config.Authorization{Default: config.Deny, Policies: []config.Policy{
+	written := config.MeshAuthorization{Default: config.Deny, Policies: []config.Policy{
 		{Name: "a", Mode: config.On, Action: config.Allow, Services: []string{"stock"}, Identities: []string{"spiffe://d/ns/n/sa/a"}},
 		{Name: "b", Mode: config.Shadow, Action: config.Deny, Ports: []int{80}},
 	}}
@@ -29,7 +29,7 @@ func TestPoliciesTravel(t *testing.T) {
 	require.NoError(t, err)
 	got, faults = none.For("stock")
 	require.Empty(t, faults)
-	require.Equal(t, config.Authorization{Default: config.Allow}, got)
+	require.Equal(t, config.MeshAuthorization{Default: config.Allow}, got)
 }
 
 // A policy that is not understood closes what it speaks of, and nothing else.

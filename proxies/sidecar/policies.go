@@ -19,7 +19,7 @@ import (
 type policies struct {
 	service string
 	port    int // of the application
-	own     config.Authorization
+	own     config.MeshAuthorization
 	counts  *telemetry.Authorizations
 	log     *slog.Logger
 	force   atomic.Pointer[stage.Policies]

@@ -39,7 +39,7 @@ type MeshQuestion struct {
 }
 
 // NewPolicies compiles what holds for one service. note hears of what shadow policies would have changed; it may be nil.
-func NewPolicies(c config.Authorization, counts *telemetry.Authorizations, note func(policy, decision, peer string)) *Policies {
+func NewPolicies(c config.MeshAuthorization, counts *telemetry.Authorizations, note func(policy, decision, peer string)) *Policies {
 	p := &Policies{deny: c.Default != config.Allow, counts: counts, note: note}
 	for _, one := range c.Policies {
 		if one.Mode == config.Off {

@@ -94,7 +94,7 @@ func TestPolicies(t *testing.T) {
 		"opaque: HTTP denies everything":    {false, []config.Policy{meshPolicy("d", "deny", closed)}, opaque, false},
 		"opaque: another's HTTP deny":       {false, []config.Policy{meshPolicy("d", "deny", func(p *config.Policy) { closed(p); from(admin)(p) })}, opaque, true},
 	} {
-		a := config.Authorization{Default: config.Allow, Policies: c.policies}
+		a := config.MeshAuthorization{Default: config.Allow, Policies: c.policies}
 		if c.deny {
 			a.Default = config.Deny
 		}
@@ -106,7 +106,7 @@ func TestPolicies(t *testing.T) {
 func TestShadowPoliciesCountAndTell(t *testing.T) {
 	m := metrics()
 	var told []string
-	a := config.Authorization{Default: config.Allow, Policies: []config.Policy{
+	a := config.MeshAuthorization{Default: config.Allow, Policies: []config.Policy{
 		meshPolicy("closed", "deny", func(p *config.Policy) { from(orders)(p); p.Mode = config.Shadow })}}
 	p := stage.NewPolicies(a, m.NewAuthorizations(), func(policy, decision, peer string) {
 		told = append(told, policy+" "+decision+" "+peer)
@@ -136,7 +136,7 @@ func counted(t *testing.T, m *telemetry.Metrics, name, value string) (sum float6
 }
 
 func TestMeshAuthorizationSuite(t *testing.T) {
-	a := config.Authorization{Default: config.Deny, Policies: []config.Policy{meshPolicy("a", "allow", func(p *config.Policy) { from(orders)(p); below("/a/*")(p) })}}
+	a := config.MeshAuthorization{Default: config.Deny, Policies: []config.Policy{meshPolicy("a", "allow", func(p *config.Policy) { from(orders)(p); below("/a/*")(p) })}}
 	p := stage.NewPolicies(a, metrics().NewAuthorizations(), nil)
 	st := stage.NewMeshAuthorization(func() *stage.Policies { return p }, 80)
 	stagetest.Run(t, stagetest.Suite{New: always(st), Free: true,

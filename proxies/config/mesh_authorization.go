@@ -13,9 +13,9 @@ const (
 	Unauthenticated = "unauthenticated" // in place of an identity: a caller that proved none
 )
 
-// Authorization says who may call a service: a deny policy that matches refuses; then an allow policy that matches admits; where
+// MeshAuthorization says who may call a service: a deny policy that matches refuses; then an allow policy that matches admits; where
 // allow policies hold and none matches the call is refused; where none holds, Default decides.
-type Authorization struct {
+type MeshAuthorization struct {
 	Default  string   `yaml:"default,omitempty" json:"default"` // allow | deny
 	Policies []Policy `yaml:"policies,omitempty" json:"policies,omitempty"`
 }
@@ -36,7 +36,7 @@ type Policy struct {
 }
 
 // SetDefaults fills in what a file may leave out.
-func (a *Authorization) SetDefaults() { *a = Authorization{Default: Allow} }
+func (a *MeshAuthorization) SetDefaults() { *a = MeshAuthorization{Default: Allow} }
 
 // SetDefaults fills in what a file may leave out.
 func (p *Policy) SetDefaults() { *p = Policy{Mode: On} }
@@ -93,8 +93,8 @@ func (p *Policy) check(fault func(key, format string, args ...any)) {
 	}
 }
 
-// authorization checks policies; services says whether they may name services.
-func (c *checker) authorization(path string, a *Authorization, services bool) {
+// meshAuthorization checks policies; services says whether they may name services.
+func (c *checker) meshAuthorization(path string, a *MeshAuthorization, services bool) {
 	if a == nil {
 		return
 	}
