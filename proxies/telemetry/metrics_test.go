@@ -30,6 +30,10 @@ func TestMetricsOfAProxy(t *testing.T) {
 	m.Attempt("u", "answered")
 	m.Connect("u", 3*time.Millisecond)
 	m.BreakerChange("u", "10.0.0.1:80", "open")
+	m.Retried("u")
+	m.RetryRefused("u")
+	m.Refused("u", "pending")
+	m.Checked("u", "passed")
 	m.Reloaded(nil)
 	m.Reloaded(errors.New("bad"))
 	m.Stages("aa", "x,y")
@@ -48,6 +52,8 @@ func TestMetricsOfAProxy(t *testing.T) {
 		`sidecar_endpoint_healthy{endpoint="10.0.0.1:80",upstream="u"} 0`, `sidecar_endpoint_in_flight{endpoint="10.0.0.1:80",upstream="u"} 3`,
 		`sidecar_config_reloads_total{result="accepted"} 1`, `sidecar_config_reloads_total{result="refused"} 1`,
 		`sidecar_stages_info{hash="bb",stages="x"} 1`, `sidecar_access_log_dropped_total 1`, `version="1.2"`,
+		`sidecar_retries_total{upstream="u"} 1`, `sidecar_retry_budget_exhausted_total{upstream="u"} 1`,
+		`sidecar_bulkhead_refused_total{limit="pending",upstream="u"} 1`, `sidecar_health_checks_total{result="passed",upstream="u"} 1`,
 		`sidecar_svid_rotations_total 2`, `sidecar_config_version 7`, `sidecar_control_connected 1`,
 	} {
 		require.Contains(t, shown, want)

@@ -87,14 +87,14 @@ func TestBudgetDefaults(t *testing.T) {
 // and pauses. However long it runs, tries stay below 1.2 x requests + 10/s x time, but for what one window may hold in advance.
 func TestBudgetBoundsAmplification(t *testing.T) {
 	r := rand.New(rand.NewPCG(9, 10))
-	for range 50 {
+	for range 20 {
 		b := newBudget(0.2, 10)
 		rate := 1 + r.Float64()*2000
 		requests, retries := 0, 0
 		now := t0
-		for i := range 20_000 {
+		for i := range 5_000 {
 			now = now.Add(time.Duration(r.ExpFloat64() / rate * float64(time.Second)))
-			if i%5000 == 4999 {
+			if i%1000 == 999 {
 				now = now.Add(time.Duration(r.IntN(30)) * time.Second)
 			}
 			requests++

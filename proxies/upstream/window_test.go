@@ -11,7 +11,7 @@ import (
 // TestWindowCountsExactly compares the window with a list of everything that ever happened.
 func TestWindowCountsExactly(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
-	for range 100 {
+	for range 30 {
 		var w window
 		type call struct {
 			slot      int64
