@@ -12,6 +12,7 @@ type Rules struct {
 	Issuers   []string      // iss is exactly one of them
 	Audiences []string      // aud names at least one of them
 	Skew      time.Duration // how far clocks may differ
+	Undated   bool          // exp may be missing: whoever vouches for the token now says that it is active
 }
 
 // Claims are a payload's members, as Object returns them.
@@ -32,7 +33,8 @@ func (t *Token) ReadClaims() (Claims, Refusal) {
 	return claims, Valid
 }
 
-// Check holds claims against rules at an instant. expires is exp, for whoever remembers the result.
+// Check holds claims against rules at an instant. expires is exp, for whoever remembers the result; zero:
+// there is none.
 func (c Claims) Check(rules Rules, now time.Time) (expires time.Time, r Refusal) {
 	for _, member := range []string{"sub", "jti"} {
 		if v, there := c[member]; there {
@@ -51,13 +53,13 @@ func (c Claims) Check(rules Rules, now time.Time) (expires time.Time, r Refusal)
 		return expires, WrongAudience
 	}
 	expires, there, ok := c.date("exp")
-	if !there {
+	if !there && !rules.Undated {
 		return expires, Expired
 	}
-	if !ok {
+	if there && !ok {
 		return expires, WrongType
 	}
-	if !now.Before(expires.Add(rules.Skew)) { // RFC 7519 4.1.4: on or after it
+	if there && !now.Before(expires.Add(rules.Skew)) { // RFC 7519 4.1.4: on or after it
 		return expires, Expired
 	}
 	if from, there, ok := c.date("nbf"); there {
@@ -106,12 +108,6 @@ func (c Claims) date(member string) (at time.Time, there, ok bool) {
 	}
 	whole, part := math.Modf(seconds)
 	return time.Unix(int64(whole), int64(part*1e9)), there, true
-}
-
-// Expires is exp; ok is false where there is none or it is no date.
-func (c Claims) Expires() (time.Time, bool) {
-	at, _, ok := c.date("exp")
-	return at, ok
 }
 
 // Texts returns a claim as texts: a string, number or truth as one, a list of them as several. Anything else is none.

@@ -111,6 +111,41 @@ func rewrite(h *fasthttp.RequestHeader, unwanted func(name []byte) bool) {
 	h.EnableNormalizing()
 }
 
+// dropAnswerFields removes every field of an answer whose name is unwanted; the others keep their order.
+func dropAnswerFields(h *fasthttp.ResponseHeader, unwanted func(name []byte) bool) {
+	for name := range h.All() {
+		if unwanted(name) {
+			rewriteAnswer(h, unwanted)
+			return
+		}
+	}
+}
+
+// rewriteAnswer is rewrite for an answer.
+func rewriteAnswer(h *fasthttp.ResponseHeader, unwanted func(name []byte) bool) {
+	c := copies.Get().(*copied)
+	defer copies.Put(c)
+	c.bytes, c.ends = c.bytes[:0], c.ends[:0]
+	for name, value := range h.All() {
+		switch string(name) {
+		case "Content-Length", "Content-Type", "Content-Encoding", "Server", "Set-Cookie", "Trailer", "Connection", "Date": // kept apart
+			continue
+		}
+		c.bytes = append(c.bytes, name...)
+		c.ends = append(c.ends, len(c.bytes))
+		c.bytes = append(c.bytes, value...)
+		c.ends = append(c.ends, len(c.bytes))
+	}
+	h.DisableNormalizing()
+	c.each(func(name, _ []byte) { h.DelBytes(name) })
+	c.each(func(name, value []byte) {
+		if !unwanted(name) {
+			h.AddBytesKV(name, value)
+		}
+	})
+	h.EnableNormalizing()
+}
+
 func (c *copied) each(visit func(name, value []byte)) {
 	start := 0
 	for i := 0; i < len(c.ends); i += 2 {
