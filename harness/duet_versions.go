@@ -27,8 +27,9 @@ func (e *NoVersion) Error() string { return fmt.Sprintf("there is no version %q:
 
 // Builder makes versions of a program from the repository that holds a directory.
 type Builder struct {
-	Dir string // anywhere in the repository
-	Out string // directory that takes the binaries
+	Dir  string   // anywhere in the repository
+	Out  string   // directory that takes the binaries
+	Tags []string // of the build
 }
 
 // Baseline finds a version by name: a binary, or a commit of the repository (a branch, a tag, a hash, HEAD~1). Every error that
@@ -79,7 +80,7 @@ func (b Builder) Tree(ctx context.Context, program string) (Version, error) {
 	if err != nil {
 		return Version{}, fmt.Errorf("finding the commit: %w", err)
 	}
-	path, err := build(ctx, root, program, filepath.Join(b.Out, "candidate"))
+	path, err := b.build(ctx, root, program, filepath.Join(b.Out, "candidate"))
 	text := fmt.Sprintf("the working tree (on commit %.12s)", commit)
 	return Version{Path: path, Text: text}, err
 }
@@ -103,17 +104,17 @@ func (b Builder) buildCommit(ctx context.Context, program, commit string) (v Ver
 	if _, err := b.git(ctx, "worktree", "add", "--detach", tree, commit); err != nil {
 		return v, err
 	}
-	v.Path, err = build(ctx, tree, program, filepath.Join(b.Out, "baseline"))
+	v.Path, err = b.build(ctx, tree, program, filepath.Join(b.Out, "baseline"))
 	return v, err
 }
 
 // build makes a program with the flags of the Makefile, but without the stamp of the commit: equal sources give equal binaries.
-func build(ctx context.Context, root, program, out string) (string, error) {
+func (b Builder) build(ctx context.Context, root, program, out string) (string, error) {
 	if err := os.MkdirAll(out, 0o755); err != nil {
 		return "", fmt.Errorf("making room for the %s: %w", program, err)
 	}
 	path := filepath.Join(out, program)
-	c := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-o", path, "./proxies/cmd/"+program)
+	c := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-tags", strings.Join(b.Tags, ","), "-o", path, "./proxies/cmd/"+program)
 	c.Dir = root
 	c.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := c.CombinedOutput(); err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,6 +29,8 @@ type gating struct {
 	block, warmup, budget time.Duration
 	pairs                 int
 	runs, junit, summary  string
+	selfTest              bool
+	aa, each              int
 }
 
 // rulesHere is where a repository keeps its rules.
@@ -46,9 +49,15 @@ Exit codes: 0 pass; 3 fail; 4 cannot judge, which is never a pass: no such basel
 5 a version did not start or does not do the same work.`,
 		Example: `  crossroads gate --baseline main
   crossroads gate --baseline v1.2.0 --junit gate.xml --summary gate.md
+  crossroads gate --self-test --budget 1h          prove it on this machine, an hour at a time
   crossroads gate --baseline ./gateway-old --candidate ./gateway-new --rules my-gates.yaml`,
 		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return a.gate(c.Context(), g) },
+		RunE: func(c *cobra.Command, _ []string) error {
+			if g.selfTest {
+				return a.selfTest(c.Context(), g)
+			}
+			return a.gate(c.Context(), g)
+		},
 	}
 	f := c.Flags()
 	f.StringVar(&g.baseline, "baseline", "", "the version to compare with: a commit, branch or tag, or a binary")
@@ -59,8 +68,11 @@ Exit codes: 0 pass; 3 fail; 4 cannot judge, which is never a pass: no such basel
 	f.DurationVar(&g.warmup, "warmup", 0, "length of a warm-up instead of the rules'")
 	f.DurationVar(&g.budget, "budget", 0, "time for each scenario instead of the rules'; without a verdict by then it is inconclusive")
 	f.IntVar(&g.pairs, "pairs", 0, "stop after as many pairs (default: the last look)")
-	f.StringVar(&g.runs, "results", filepath.Join("results", "runs"), "directory that keeps the records")
+	f.StringVar(&g.runs, "results", "", "directory that keeps the records (default results/runs; of the self-test results/baselines)")
 	f.StringSliceVar(&g.resume, "resume", nil, "run directories to complete, with the same flags as before")
+	f.BoolVar(&g.selfTest, "self-test", false, "prove the gate here: collect pairs without and with injected changes, for --budget at a time, and print its rates")
+	f.IntVar(&g.aa, "self-test-aa", 340, "rounds of the self-test without a change")
+	f.IntVar(&g.each, "self-test-injected", 70, "rounds of the self-test with each of the three changes")
 	f.StringVar(&g.junit, "junit", "", "write JUnit XML to this file")
 	f.StringVar(&g.summary, "summary", os.Getenv("GITHUB_STEP_SUMMARY"), "append a Markdown summary to this file (default: $GITHUB_STEP_SUMMARY)")
 	return c
@@ -102,6 +114,7 @@ func (g *gating) rules() (*ci.Rules, string, error) {
 }
 
 func (a *app) gate(ctx context.Context, g *gating) error {
+	g.runs = cmp.Or(g.runs, filepath.Join("results", "runs"))
 	rules, file, err := g.rules()
 	if err != nil {
 		return err

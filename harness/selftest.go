@@ -1,0 +1,315 @@
+package harness
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"time"
+
+	"crossroads/ci"
+	"crossroads/harness/deploy"
+	"crossroads/harness/deploy/process"
+	"crossroads/results"
+	"crossroads/results/stats"
+	"crossroads/topologies"
+)
+
+// SelfTest collects the pairs that prove a gate: the baseline against itself, and against itself made worse by known amounts, in a
+// random order, under names that say nothing. It may be interrupted and goes on where it stopped.
+type SelfTest struct {
+	From       *topologies.Experiment
+	Rules      *ci.Rules
+	Scenario   string
+	Programs   map[string]string // by kind; that of the scenario's program is the build that can be made worse
+	Program    string
+	Executable string
+	Root       string        // directory that keeps the collection
+	AA, Each   int           // rounds without a change, and with each of the changes
+	Budget     time.Duration // of this sitting; 0: until all rounds have run
+	Note       func(text string)
+}
+
+// pilot is how many usable A/A pairs must have said what the baseline costs before a change is sized by it.
+const pilot = 4
+
+// injectedArms are the blinded names. Which change is which is drawn from the seed and stands in injectedFile.
+var injectedArms = []string{"injected-a", "injected-b", "injected-c"}
+
+const injectedFile = "injected.json"
+
+// injection is one change, as the build of the proxy with the tag crossroads_injected reads it.
+type injection struct {
+	ci.Injected
+	Variable string `json:"variable"`
+}
+
+// Do collects what is missing, within the budget, and examines what is there.
+func (s SelfTest) Do(ctx context.Context) (*results.Run, ci.Study, error) {
+	e, err := s.experiment()
+	if err != nil {
+		return nil, ci.Study{}, err
+	}
+	run, err := s.open(e)
+	if err != nil {
+		return nil, ci.Study{}, err
+	}
+	defer run.Close()
+	if err := run.Begin(time.Now()); err != nil {
+		return run, ci.Study{}, err
+	}
+	injected, err := s.collect(ctx, e, run)
+	if ctx.Err() != nil {
+		err = ctx.Err()
+	}
+	if err = errors.Join(err, run.End(time.Now(), ending(err))); err != nil {
+		return run, ci.Study{}, err
+	}
+	study, err := s.examine(run, injected)
+	return run, study, err
+}
+
+func (s SelfTest) experiment() (*topologies.Experiment, error) {
+	e, err := DuetExperiment(s.From, s.Rules, s.Scenario)
+	if err != nil {
+		return nil, err
+	}
+	topology := e.Topologies.At(ci.Baseline)
+	e.Topologies.Clear()
+	for _, arm := range append([]string{ci.Baseline, ci.Again}, injectedArms...) {
+		e.Topologies.Set(arm, topology)
+	}
+	return e, recheck(e)
+}
+
+// open begins the collection, or goes on with the one that lies there.
+func (s SelfTest) open(e *topologies.Experiment) (*results.Run, error) {
+	environment, err := results.CollectEnvironment(nil)
+	if err != nil {
+		return nil, err
+	}
+	if environment.Binaries, err = hashBinaries(s.Programs); err != nil {
+		return nil, err
+	}
+	plan, err := s.plan(e)
+	if err != nil {
+		return nil, err
+	}
+	plan.Binaries, plan.Machine = environment.Binaries, environment.Machine
+	run, err := results.Open(filepath.Join(s.Root, plan.ID))
+	if errors.Is(err, fs.ErrNotExist) {
+		resolved, err := topologies.Marshal(e)
+		if err != nil {
+			return nil, fmt.Errorf("writing the resolved experiment: %w", err)
+		}
+		if run, err = results.Create(s.Root, plan, environment, resolved); err != nil {
+			return nil, err
+		}
+		return run, ci.WriteRules(run.Dir, s.Rules)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(run.Resumable(environment), run.SamePlan(plan)); err != nil {
+		return nil, errors.Join(err, run.Close())
+	}
+	return run, nil
+}
+
+// plan shuffles all rounds. Its ID is the same every time, so that a sitting finds what earlier ones left.
+func (s SelfTest) plan(e *topologies.Experiment) (results.Plan, error) {
+	p, err := NewPlan(e, time.Now())
+	if err != nil {
+		return p, err
+	}
+	p.ID, p.Trials = "selftest-"+s.Scenario, nil
+	var right []string
+	for range s.AA {
+		right = append(right, ci.Again)
+	}
+	for _, arm := range injectedArms {
+		for range s.Each {
+			right = append(right, arm)
+		}
+	}
+	random := rand.New(rand.NewPCG(e.Seed, mix("selftest", 0, s.Scenario, 0)))
+	random.Shuffle(len(right), func(i, j int) { right[i], right[j] = right[j], right[i] })
+	p.Rounds = len(right)
+	for i, arm := range right {
+		sides := [2]string{ci.Baseline, arm}
+		if random.IntN(2) == 0 {
+			sides[0], sides[1] = sides[1], sides[0]
+		}
+		for _, arm := range sides {
+			p.Trials = append(p.Trials, results.PlannedTrial{
+				ID: fmt.Sprintf("r%04d-%s", i+1, arm), Order: len(p.Trials) + 1, Round: i + 1, Arm: arm,
+				Rate: e.Load.Rates[0].F(), Connections: e.Load.Connections[0], Seed: mix("schedule", i+1, fmt.Sprint(e.Seed), 0),
+				Warmup: int64(e.Load.Warmup), Duration: int64(e.Load.Duration), Driver: driverName(e.Load),
+			})
+		}
+	}
+	return p, nil
+}
+
+// collect runs rounds until the budget is used up or none is left.
+func (s SelfTest) collect(ctx context.Context, e *topologies.Experiment, run *results.Run) ([]injection, error) {
+	d := &Duet{Experiment: e, Rules: s.Rules, Scenario: s.Scenario, Run: run, Executable: s.Executable, Note: func(string) {}}
+	if err := d.prepare(); err != nil {
+		return nil, err
+	}
+	baseline, err := process.New(process.Config{Binaries: s.Programs, Dir: filepath.Join(run.Dir, results.LogsDir, ci.Baseline)})
+	if err != nil {
+		return nil, err
+	}
+	d.Deployers = map[string]deploy.Deployer{ci.Baseline: baseline, ci.Again: baseline}
+	injected, err := s.known(run)
+	if err != nil {
+		return nil, err
+	}
+	for began := time.Now(); s.Budget == 0 || time.Since(began) < s.Budget; {
+		trials, _, err := run.Trials()
+		if err != nil {
+			return injected, err
+		}
+		if injected == nil {
+			if injected, err = s.size(run, trials); err != nil {
+				return nil, err
+			}
+		}
+		if injected != nil && len(d.Deployers) == 2 {
+			if err := s.deployers(d, run, injected); err != nil {
+				return injected, err
+			}
+		}
+		planned, attempt, left := nextOf(run.Plan, trials, injected == nil)
+		if !left {
+			return injected, nil
+		}
+		if err := d.round(ctx, planned, attempt); err != nil {
+			return injected, err
+		}
+		s.Note(fmt.Sprintf("round %d of %d recorded", planned[0].Round, run.Plan.Rounds))
+	}
+	return injected, nil
+}
+
+// nextOf is next, of the A/A rounds alone where the changes have no size yet.
+func nextOf(p results.Plan, trials []results.Trial, onlyAA bool) ([2]results.PlannedTrial, int, bool) {
+	if onlyAA {
+		var aa []results.PlannedTrial
+		for i := 0; i+1 < len(p.Trials); i += 2 {
+			if p.Trials[i].Arm == ci.Again || p.Trials[i+1].Arm == ci.Again {
+				aa = append(aa, p.Trials[i], p.Trials[i+1])
+			}
+		}
+		p.Trials = aa
+	}
+	return next(p, trials)
+}
+
+// known reads how large the changes are, where an earlier sitting sized them.
+func (s SelfTest) known(run *results.Run) ([]injection, error) {
+	text, err := os.ReadFile(filepath.Join(run.Dir, injectedFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	var injected []injection
+	if err == nil {
+		err = json.Unmarshal(text, &injected)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading which changes are injected: %w", err)
+	}
+	return injected, nil
+}
+
+// size makes the changes once the first A/A pairs have said what the baseline costs, and writes them down.
+func (s SelfTest) size(run *results.Run, trials []results.Trial) ([]injection, error) {
+	level := func(name string) float64 {
+		m, _ := ci.MetricNamed(name)
+		var values []float64
+		for _, p := range ci.Pairs(trials) {
+			if left, _, ok := p.Levels(m); ok && p.AA && p.Usable() {
+				values = append(values, left)
+			}
+		}
+		if len(values) < pilot {
+			return 0
+		}
+		return stats.Median(values)
+	}
+	cpu, p50, p99 := level("cpu-"+s.Program), level("service-p50"), level("service-p99")
+	if cpu == 0 || p50 == 0 || p99 == 0 {
+		return nil, nil
+	}
+	spin := func(d time.Duration) string { return fmt.Sprintf("spin=%dns", d.Nanoseconds()) }
+	seconds := func(v float64) time.Duration { return time.Duration(v * float64(time.Second)) }
+	// A delay of more than 1% of the requests lifts the p99 to about where the delayed ones are: half of them at p50 + delay.
+	delay := seconds(1.10*p99 - p50)
+	changes := []injection{
+		{ci.Injected{Metric: "cpu-" + s.Program, Size: "+5%", Pairs: s.Rules.Looks[0]}, spin(time.Duration(0.05 * cpu))},
+		{ci.Injected{Metric: "service-p50", Size: "+3%", Pairs: s.Rules.Looks[min(1, len(s.Rules.Looks)-1)]}, spin(seconds(0.03 * p50))},
+		{ci.Injected{Metric: "service-p99", Size: "+10%", Pairs: s.Rules.Looks[len(s.Rules.Looks)-1]}, fmt.Sprintf("delay=%dns share=0.015", delay.Nanoseconds())},
+	}
+	arms := append([]string{}, injectedArms...)
+	random := rand.New(rand.NewPCG(run.Plan.Seed, mix("blind", 0, s.Scenario, 0)))
+	random.Shuffle(len(arms), func(i, j int) { arms[i], arms[j] = arms[j], arms[i] })
+	for i := range changes {
+		changes[i].Arm, changes[i].Text = arms[i], changes[i].Variable
+	}
+	text, err := json.MarshalIndent(changes, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("writing which changes are injected: %w", err)
+	}
+	if err := os.WriteFile(filepath.Join(run.Dir, injectedFile), append(text, '\n'), 0o644); err != nil {
+		return nil, fmt.Errorf("writing which changes are injected: %w", err)
+	}
+	return changes, nil
+}
+
+// deployers make one for each change. The program is the same file on both sides; a script of one line gives it the change, so that
+// not even the layout of the binary differs.
+func (s SelfTest) deployers(d *Duet, run *results.Run, injected []injection) error {
+	for _, i := range injected {
+		dir, err := filepath.Abs(filepath.Join(run.Dir, results.LogsDir, i.Arm))
+		if err != nil {
+			return fmt.Errorf("finding the directory of the logs: %w", err)
+		}
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return fmt.Errorf("making the directory of the logs: %w", err)
+		}
+		script := filepath.Join(dir, s.Program)
+		text := fmt.Sprintf("#!/bin/sh\nCROSSROADS_INJECTED='%s' exec '%s' \"$@\"\n", i.Variable, s.Programs[s.Program])
+		if err := os.WriteFile(script, []byte(text), 0o755); err != nil {
+			return fmt.Errorf("writing the script of a change: %w", err)
+		}
+		programs := map[string]string{}
+		for kind, path := range s.Programs {
+			programs[kind] = path
+		}
+		programs[s.Program] = script
+		if d.Deployers[i.Arm], err = process.New(process.Config{Binaries: programs, Dir: dir}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// resamples is how many comparisons are made from the stored pairs for each rate.
+const resamples = 2000
+
+func (s SelfTest) examine(run *results.Run, injected []injection) (ci.Study, error) {
+	trials, _, err := run.Trials()
+	if err != nil {
+		return ci.Study{}, err
+	}
+	var of []ci.Injected
+	for _, i := range injected {
+		of = append(of, i.Injected)
+	}
+	return s.Rules.Examine(s.Scenario, trials, of, resamples, run.Plan.Seed), nil
+}
