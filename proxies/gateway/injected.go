@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"syscall"
 	"time"
 
 	"crossroads/proxies/exchange"
@@ -56,9 +57,21 @@ func (i *injection) Inward(*exchange.Exchange) exchange.Step {
 	for began := time.Now(); time.Since(began) < i.spin; {
 	}
 	if i.delay > 0 && rand.Float64() < i.share {
-		time.Sleep(i.delay)
+		wait(i.delay)
 	}
 	return exchange.Continue
+}
+
+// wait is exact to microseconds where time.Sleep is rounded up to a millisecond: the kernel's sleep for most of it, then a spin.
+func wait(d time.Duration) {
+	const spun = 120 * time.Microsecond // the timer slack of a thread and its wake-up
+	began := time.Now()
+	if d > spun {
+		request := syscall.NsecToTimespec(int64(d - spun))
+		_ = syscall.Nanosleep(&request, nil) // cut short by a signal: the spin makes up for it
+	}
+	for time.Since(began) < d {
+	}
 }
 
 // Outward implements exchange.Stage.
