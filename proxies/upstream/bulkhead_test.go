@@ -160,6 +160,16 @@ func TestAnEndpointWithoutRoomLeavesItToOthers(t *testing.T) {
 	}
 }
 
+func TestALoneEndpointWithoutRoomIsNotWaitedFor(t *testing.T) {
+	o := startOrigin(t, say(large))
+	u, _ := listening(t, config.Upstream{MaxConns: 1}, o.address)
+	x := hold(t, u)
+	status, _, reason := forward(t, u, "GET", retrying(5, 503))
+	require.Equal(t, 503, status)
+	require.Equal(t, "overloaded", reason)
+	x.Release()
+}
+
 func TestIdleConnectionsGiveWayToThoseNeeded(t *testing.T) {
 	a, b := startOrigin(t, say(ok)), startOrigin(t, say(ok))
 	u, h := listening(t, config.Upstream{Limits: config.Limits{Connections: 1}}, a.address, b.address)

@@ -14,7 +14,7 @@ import (
 func (t *try) again(r result, f *exchange.Fault) bool {
 	if r == full { // nothing was sent, and nothing failed: the balancer chose somebody who has no room
 		t.x.Attempts--
-		return t.elsewhere()
+		return len(t.fleet.endpoints) > 1 && t.elsewhere()
 	}
 	if !t.safe(r) || shedding(t.x, r) || t.deadline != 0 && wire.Now() >= t.deadline || !t.elsewhere() {
 		return false
@@ -96,6 +96,7 @@ func (t *try) pause() bool {
 		}
 	}
 	t.x.Cancel.Waiting(&end)
+	since := wire.Now()
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	on := true
@@ -104,6 +105,7 @@ func (t *try) pause() bool {
 	case <-ended:
 		on = false
 	}
+	t.x.Upstream += time.Duration(wire.Now() - since) // the proxy does nothing meanwhile: it is not its own time
 	t.x.Cancel.Waiting(t.waiting())
 	return on
 }

@@ -15,12 +15,21 @@ import (
 // server is how a simulated endpoint answers.
 type server struct {
 	takes time.Duration
-	fails float64 // share
+	fails float64                  // share
+	sick  func(time.Duration) bool // where given, it fails whenever this says so
+}
+
+func (s *server) failing(at time.Duration, r float64) bool {
+	if s.sick != nil {
+		return s.sick(at)
+	}
+	return r < s.fails
 }
 
 // outcome is what callers of a simulation saw.
 type outcome struct {
-	calls  []int // by endpoint
+	calls  []int           // by endpoint
+	fails  []time.Duration // when
 	failed int
 	times  []time.Duration // of all, sorted
 }
@@ -78,9 +87,10 @@ func simulate(t testing.TB, c config.Upstream, servers []server, rate float64, n
 		require.NotNil(t, e)
 		i := slices.Index(f.endpoints, e)
 		took, v := time.Duration(float64(servers[i].takes)*(0.9+0.2*r.Float64())), success
-		if r.Float64() < servers[i].fails {
+		if servers[i].failing(now.Sub(t0), r.Float64()) {
 			took, v = 100*time.Microsecond, failure
 			o.failed++
+			o.fails = append(o.fails, now.Sub(t0))
 		}
 		o.calls[i]++
 		o.times = append(o.times, took)
@@ -97,7 +107,7 @@ func noBreaker(balance string) config.Upstream {
 }
 
 func TestPeakEWMAAvoidsTheSlow(t *testing.T) {
-	servers := []server{{10 * ms, 0}, {10 * ms, 0}, {100 * ms, 0}, {10 * ms, 0}}
+	servers := []server{{takes: 10 * ms}, {takes: 10 * ms}, {takes: 100 * ms}, {takes: 10 * ms}}
 	robin := simulate(t, noBreaker("round_robin"), servers, 300, 20_000)
 	peak := simulate(t, noBreaker("peak_ewma"), servers, 300, 20_000)
 	t.Logf("p99: round robin %s, peak EWMA %s; share of the slow one: %.1f%%, %.2f%%",
@@ -109,7 +119,7 @@ func TestPeakEWMAAvoidsTheSlow(t *testing.T) {
 }
 
 func TestPeakEWMADoesNotFallForFastFailures(t *testing.T) {
-	servers := []server{{10 * ms, 0}, {10 * ms, 0}, {10 * ms, 1}, {10 * ms, 0}}
+	servers := []server{{takes: 10 * ms}, {takes: 10 * ms}, {takes: 10 * ms, fails: 1}, {takes: 10 * ms}}
 	least := simulate(t, noBreaker("least_request"), servers, 300, 20_000)
 	peak := simulate(t, noBreaker("peak_ewma"), servers, 300, 20_000)
 	t.Logf("share of the failing one: least request %.1f%%, peak EWMA %.2f%%", 100*least.share(2), 100*peak.share(2))
@@ -118,7 +128,7 @@ func TestPeakEWMADoesNotFallForFastFailures(t *testing.T) {
 }
 
 func TestPeakEWMAIsFairAmongEquals(t *testing.T) {
-	servers := []server{{10 * ms, 0.02}, {10 * ms, 0.02}, {10 * ms, 0.02}, {10 * ms, 0.02}}
+	servers := []server{{takes: 10 * ms, fails: 0.02}, {takes: 10 * ms, fails: 0.02}, {takes: 10 * ms, fails: 0.02}, {takes: 10 * ms, fails: 0.02}}
 	o := simulate(t, noBreaker("peak_ewma"), servers, 300, 40_000)
 	for i := range servers {
 		require.InDelta(t, 0.25, o.share(i), 0.06, "a few failures are everybody's")
@@ -130,7 +140,7 @@ func TestBreakerRestoresService(t *testing.T) {
 	c := config.Upstream{}
 	c.SetDefaults()
 	c.Breaker.Mode = config.On
-	servers := []server{{10 * ms, 0}, {10 * ms, 1}, {10 * ms, 0}}
+	servers := []server{{takes: 10 * ms}, {takes: 10 * ms, fails: 1}, {takes: 10 * ms}}
 	without := simulate(t, noBreaker("round_robin"), servers, 300, 9000)
 	with := simulate(t, c, servers, 300, 9000)
 	t.Logf("failed of 9,000 in 30 s with one of three endpoints failing: %d without a breaker, %d with", without.failed, with.failed)
@@ -140,11 +150,37 @@ func TestBreakerRestoresService(t *testing.T) {
 	require.GreaterOrEqual(t, with.failed, 5+3)
 }
 
+// TestBreakerTripsAndRecovers fails one of three endpoints from the tenth second to the twentieth.
+func TestBreakerTripsAndRecovers(t *testing.T) {
+	c := config.Upstream{}
+	c.SetDefaults()
+	c.Breaker.Mode = config.On
+	const from, to = 10 * time.Second, 20 * time.Second
+	back := time.Duration(0)
+	ill := server{takes: 10 * ms, sick: func(at time.Duration) bool {
+		if at >= to && back == 0 {
+			back = at
+		}
+		return at >= from && at < to
+	}}
+	o := simulate(t, c, []server{{takes: 10 * ms}, ill, {takes: 10 * ms}}, 300, 12_000)
+	trip := 0
+	for trip+1 < len(o.fails) && o.fails[trip+1]-o.fails[trip] < 500*ms {
+		trip++
+	}
+	t.Logf("at 300/s: %d requests failed before the trip, %s after the first; %d failed probes in 10 s; used again %s after it was well",
+		trip+1, o.fails[trip]-o.fails[0], len(o.fails)-trip-1, back-to)
+	require.LessOrEqual(t, trip+1, 7, "its run of failures opens it, if the rate does not before")
+	require.LessOrEqual(t, len(o.fails)-trip-1, 4, "one probe a pause: after 1, 3, 7 s, a fifth sooner or later")
+	require.Greater(t, back, to)
+	require.Less(t, back-to, 10*time.Second, "no longer than the pause that was running")
+}
+
 func TestBreakerTripsASlowEndpoint(t *testing.T) {
 	c := config.Upstream{}
 	c.SetDefaults()
 	c.Breaker.Mode, c.Breaker.SlowCall = config.On, 50_000_000
-	o := simulate(t, c, []server{{10 * ms, 0}, {200 * ms, 0}, {10 * ms, 0}}, 300, 9000)
+	o := simulate(t, c, []server{{takes: 10 * ms}, {takes: 200 * ms}, {takes: 10 * ms}}, 300, 9000)
 	t.Logf("calls to the slow one: %d of 9,000", o.calls[1])
 	require.Less(t, o.calls[1], 60, "those on their way until the first five are back, and probes")
 	require.Less(t, o.quantile(0.99), 12*ms)
