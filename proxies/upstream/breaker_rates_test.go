@@ -118,3 +118,17 @@ func TestBreakerRateNeverOpensWithoutReason(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkBreakerRates is a call through a breaker that looks at its rates, with a second between every thousand.
+func BenchmarkBreakerRates(b *testing.B) {
+	k := rateBreaker()
+	now := t0
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		if i%1000 == 0 {
+			now = now.Add(time.Second)
+		}
+		g, _ := k.admit(now)
+		k.settle(g, success, time.Millisecond, now)
+	}
+}

@@ -235,3 +235,13 @@ func TestRetriesHaveALimitOfTheirOwn(t *testing.T) {
 	require.Zero(t, u.bulkhead.retries.n.Load())
 	require.Zero(t, u.budget.flying.Load())
 }
+
+func BenchmarkGate(b *testing.B) {
+	g := gate{limit: 10}
+	b.ReportAllocs()
+	for b.Loop() {
+		if g.take() {
+			g.give()
+		}
+	}
+}

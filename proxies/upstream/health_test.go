@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"sync/atomic"
@@ -158,4 +159,38 @@ func TestChecksEndWithTheEndpoint(t *testing.T) {
 	u.Close()
 	<-kept.stop
 	u.Close()
+}
+
+// TestHealthProperties: a state changes exactly when the last checks, as many as it takes, all spoke against it.
+func TestHealthProperties(t *testing.T) {
+	r := rand.New(rand.NewPCG(18, 19))
+	for range 200 {
+		h := health{toDown: 1 + r.IntN(5), toUp: 1 + r.IntN(5)}
+		var since []bool // checks since the last change
+		for range 200 {
+			passed, was := r.IntN(2) == 0, h.down
+			since = append(since, passed)
+			need := h.toDown
+			if was {
+				need = h.toUp
+			}
+			against := len(since) >= need
+			for _, p := range since[max(0, len(since)-need):] {
+				against = against && p == was
+			}
+			require.Equal(t, against, h.observe(passed))
+			require.Equal(t, was != against, h.down)
+			if against {
+				since = nil
+			}
+		}
+	}
+}
+
+func BenchmarkHealth(b *testing.B) {
+	h := health{toDown: 3, toUp: 1}
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		h.observe(i%3 == 0)
+	}
 }

@@ -234,3 +234,13 @@ func TestAnEndpointThatRecoversStartsAnew(t *testing.T) {
 	e.settle(g, success, 10*ms)
 	require.InDelta(t, 0.01, e.rtt.at(2*time.Second, tau), 1e-9)
 }
+
+func BenchmarkEWMA(b *testing.B) {
+	var e ewma
+	now := time.Duration(0)
+	b.ReportAllocs()
+	for b.Loop() {
+		now += ms
+		e.observe(now, ms, tau)
+	}
+}
