@@ -22,7 +22,10 @@ func (c *checker) sidecar(s *Sidecar) {
 	}
 	if in := s.Inbound; in != nil {
 		c.address("$.inbound.listen", in.Listen, true)
-		c.address("$.inbound.app", in.App, false)
+		if in.App != "" || len(in.TCP) == 0 {
+			c.address("$.inbound.app", in.App, false)
+		}
+		c.inboundTCP(s)
 		if in.Ingress != "" {
 			c.address("$.inbound.ingress", in.Ingress, true)
 		}
@@ -40,6 +43,7 @@ func (c *checker) outbound(s *Sidecar) {
 	c.address(path+".listen", out.Listen, true)
 	c.within(path+".per_try", out.PerTry, out.Timeout, "timeout")
 	c.retry(path+".retry", out.Retry)
+	c.outboundTCP(s)
 	if out.Discover && (s.Identity == nil || s.Identity.Control == nil) {
 		c.fault(path+".discover", "discover needs a control plane: add `identity` with `control`")
 	}
@@ -113,10 +117,12 @@ func cutWildcard(id string) (string, bool) {
 func (c *checker) endpoints(e *Endpoints) {
 	c.version(e.Version)
 	c.meshAuthorization("$.authorization", e.Authorization, true)
+	taken := map[string]bool{}
 	for name, s := range e.Services.All() {
 		path := strict.Key("$.services", name)
 		c.host(path, name)
 		c.oneOf(path+".protocol", "protocol", s.Protocol, "http")
+		c.addresses(path, s.Addresses, taken)
 		if s.Identity != "" {
 			c.spiffe(path+".identity", s.Identity, "")
 		}

@@ -230,9 +230,10 @@ type Sidecar struct {
 
 // Inbound takes the calls of others to the application beside the sidecar.
 type Inbound struct {
-	Listen  string `yaml:"listen" json:"listen"`                       // mTLS (or what MTLS says), default port 4143
-	Ingress string `yaml:"ingress,omitempty" json:"ingress,omitempty"` // plaintext from outside the mesh; off by default
-	App     string `yaml:"app" json:"app"`                             // the application: host:port, or unix:/path
+	Listen  string       `yaml:"listen" json:"listen"`                       // mTLS (or what MTLS says), default port 4143
+	Ingress string       `yaml:"ingress,omitempty" json:"ingress,omitempty"` // plaintext from outside the mesh; off by default
+	App     string       `yaml:"app,omitempty" json:"app,omitempty"`         // the application: host:port, or unix:/path; needed where it speaks HTTP
+	TCP     []InboundTCP `yaml:"tcp,omitempty" json:"tcp,omitempty"`         // opaque connections that the application takes, by port
 	// Authorization holds besides what the control plane says; of the two defaults the stricter counts.
 	Authorization *MeshAuthorization `yaml:"authorization,omitempty" json:"authorization,omitempty"`
 }
@@ -247,6 +248,9 @@ type Outbound struct {
 	PerTry    units.Duration       `yaml:"per_try,omitempty" json:"per_try"`
 	Idle      units.Duration       `yaml:"stream_idle,omitempty" json:"stream_idle"`
 	Retry     Retry                `yaml:"retry,omitempty" json:"retry"`
+	TCP       []OutboundTCP        `yaml:"tcp,omitempty" json:"tcp,omitempty"`
+	// Transparent takes connections that the kernel redirected; see `sidecar intercept`.
+	Transparent *Transparent `yaml:"transparent,omitempty" json:"transparent,omitempty"`
 }
 
 // Control is the file of `control run --config`.
@@ -286,4 +290,6 @@ type Service struct {
 	Identity  string     `yaml:"identity,omitempty" json:"identity,omitempty"` // for endpoints that name none
 	Protocol  string     `yaml:"protocol,omitempty" json:"protocol"`           // http
 	Endpoints []Endpoint `yaml:"endpoints" json:"endpoints"`
+	// Addresses are host:port pairs by which applications know the service; redirected connections to them are calls to it.
+	Addresses []string `yaml:"addresses,omitempty" json:"addresses,omitempty"`
 }

@@ -92,7 +92,7 @@ func (c *catalog) publish() error {
 func servicesOf(e *config.Endpoints) map[string]discovery.Service {
 	services := make(map[string]discovery.Service, e.Services.Len())
 	for name, s := range e.Services.All() {
-		out := discovery.Service{Protocol: s.Protocol, Endpoints: make([]config.Endpoint, len(s.Endpoints))}
+		out := discovery.Service{Protocol: s.Protocol, Endpoints: make([]config.Endpoint, len(s.Endpoints)), Addresses: s.Addresses}
 		copy(out.Endpoints, s.Endpoints)
 		services[name] = out
 	}

@@ -54,6 +54,7 @@ type Snapshot struct {
 type Service struct {
 	Protocol  string            `json:"protocol"` // http
 	Endpoints []config.Endpoint `json:"endpoints"`
+	Addresses []string          `json:"addresses,omitempty"` // IP address and port by which applications know it
 }
 
 // ErrNotUnderstood is wrapped by errors about messages of a shape or meaning that this version does not know. Such a message is not

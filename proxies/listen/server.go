@@ -20,10 +20,15 @@ type Options struct {
 	Service  exchange.Service
 	TLS      *tls.Config                      // nil: plaintext
 	PeerID   func(tls.ConnectionState) string // the verified identity of a TLS peer; may be nil
+	Take     map[string]Taker                 // by ALPN protocol: connections that carry no HTTP
 	Via      string                           // pseudonym put into Via on requests (RFC 9110 7.6.3); "": none
 	Tolerate wire.Flaw                        // path flaws that are let through
 	Observer Observer                         // may be nil
 }
+
+// Taker serves a connection whose TLS handshake agreed on a protocol of its own. It returns when the connection is over; until then
+// it counts against the limits, and Shutdown waits for it and closes it in the end.
+type Taker func(c net.Conn, peer exchange.Peer)
 
 // Observer hears what metrics count besides exchanges. Its methods must not block.
 type Observer interface {

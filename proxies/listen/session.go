@@ -41,6 +41,11 @@ func newSession(s *Server, c net.Conn, peer exchange.Peer) *session {
 func (n *session) run() {
 	defer n.conn.Free()
 	if n.handshake() {
+		if take := n.taker(); take != nil {
+			n.conn.Arm(0)
+			take(n.sock, n.x.Peer)
+			return
+		}
 		first := true
 		for n.await(first) && n.serve() {
 			first = false
@@ -63,6 +68,14 @@ func (n *session) handshake() bool {
 		n.x.Peer.ID = n.server.PeerID(t.ConnectionState())
 	}
 	return true
+}
+
+// taker returns who serves the connection, where that is not this package.
+func (n *session) taker() Taker {
+	if t, ok := n.sock.(*tls.Conn); ok && len(n.server.Take) > 0 {
+		return n.server.Take[t.ConnectionState().NegotiatedProtocol]
+	}
+	return nil
 }
 
 func (n *session) headerTimeout() time.Duration {

@@ -3,6 +3,7 @@ package sidecar
 import (
 	"crypto/tls"
 	"hash/maphash"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 
@@ -22,12 +23,14 @@ type catalog struct {
 	metrics *telemetry.Metrics
 	table   atomic.Pointer[table]
 	mu      sync.Mutex // of replacing the table
+	carried carried
 }
 
 type table struct {
 	routes    map[string]*exchange.Route
 	upstreams map[string]*upstream.Upstream
-	awaiting  bool // the control plane has not spoken yet
+	addresses map[netip.AddrPort]string // by which applications know services
+	awaiting  bool                      // the control plane has not spoken yet
 }
 
 func newCatalog(c *config.Sidecar, source *identity.Source, m *telemetry.Metrics) (*catalog, error) {
@@ -38,6 +41,7 @@ func newCatalog(c *config.Sidecar, source *identity.Source, m *telemetry.Metrics
 			return nil, err
 		}
 	}
+	k.readAddresses(t, nil)
 	k.table.Store(t)
 	return k, nil
 }
@@ -108,6 +112,11 @@ func (k *catalog) discover(d discovery.Snapshot) {
 			next.upstreams[name].Update(k.callable(terms, d.Services[terms.Discover].Endpoints))
 		}
 	}
+	addresses := map[string][]string{}
+	for name, s := range d.Services {
+		addresses[name] = s.Addresses
+	}
+	k.readAddresses(next, addresses)
 	k.table.Store(next)
 	for name, u := range old.upstreams {
 		if next.upstreams[name] != u {

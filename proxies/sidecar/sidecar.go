@@ -37,6 +37,7 @@ type Sidecar struct {
 	options  Options
 	metrics  *telemetry.Metrics
 	edges    *telemetry.Edges
+	opaque   *telemetry.Opaque
 	access   *telemetry.AccessLog
 	source   *identity.Source  // nil without identity
 	services *discovery.Client // nil without a control plane
@@ -54,7 +55,13 @@ type Sidecar struct {
 type front struct {
 	name     string
 	listener net.Listener
-	server   *listen.Server
+	server   server
+}
+
+// server serves one kind of connections.
+type server interface {
+	operate.Server
+	Serve(net.Listener) error
 }
 
 // New opens everything the configuration names. ctx bounds the life of what runs in the background.
@@ -65,7 +72,7 @@ func New(ctx context.Context, c *config.Sidecar, o Options) (_ *Sidecar, err err
 			s.close()
 		}
 	}()
-	s.edges = s.metrics.NewEdges()
+	s.edges, s.opaque = s.metrics.NewEdges(), s.metrics.NewOpaque()
 	if s.access, err = telemetry.OpenAccessLog(c.Log.Access, o.Stdout, o.Stderr, s.metrics.LogDropped); err != nil {
 		return nil, err
 	}
@@ -103,7 +110,9 @@ func (s *Sidecar) openInbound() (err error) {
 	var terms config.Upstream
 	terms.SetDefaults()
 	terms.Breaker.Mode = config.Off // there is no other application to turn to
-	terms.Endpoints = []config.Endpoint{{Address: in.App, Weight: 1}}
+	if in.App != "" {
+		terms.Endpoints = []config.Endpoint{{Address: in.App, Weight: 1}}
+	}
 	if s.app, err = upstream.New(upstream.Options{Name: "app", Config: terms, Observer: s.metrics}); err != nil {
 		return err
 	}
@@ -124,6 +133,7 @@ func (s *Sidecar) openMesh(in *config.Inbound) error {
 		return s.open(&s.inbound, "inbound", in.Listen, plain)
 	}
 	secure := listen.Options{Service: service, TLS: s.source.ServerConfig(s.config.MTLS), PeerID: identity.PeerID}
+	s.takeOpaque(in, &secure)
 	if s.config.MTLS == "strict" {
 		return s.open(&s.inbound, "inbound", in.Listen, secure)
 	}
@@ -144,6 +154,12 @@ func (s *Sidecar) openOutbound() (err error) {
 		return nil
 	}
 	if s.catalog, err = newCatalog(s.config, s.source, s.metrics); err != nil {
+		return err
+	}
+	if err = s.openTCP(out); err != nil {
+		return err
+	}
+	if err = s.openTransparent(out); err != nil {
 		return err
 	}
 	return s.open(&s.outbound, "outbound", out.Listen, listen.Options{Service: s.outboundChain()})
