@@ -7,40 +7,41 @@ import (
 	"time"
 )
 
-// quota is a rate and a burst as GCRA reads them: one request each interval, and depth of debt allowed before one is denied
+// Quota is a rate and a burst as GCRA reads them: one request each interval, and depth of debt allowed before one is denied
 // (the virtual scheduling algorithm of ITU-T I.371, A.2; the same as a token bucket of burst tokens).
-type quota struct {
-	interval time.Duration
-	depth    time.Duration // interval * burst
+type Quota struct {
+	Interval time.Duration
+	Depth    time.Duration // Interval * burst
 }
 
-func newQuota(rate, burst float64) quota {
+func newQuota(rate, burst float64) Quota {
 	interval := max(1, time.Duration(float64(time.Second)/rate))
-	return quota{interval, time.Duration(float64(interval) * burst)}
+	return Quota{interval, time.Duration(float64(interval) * burst)}
 }
 
-// verdict is what a quota says about one request.
-type verdict struct {
-	denied    bool
-	remaining int64         // requests that would pass now
-	reset     time.Duration // until nothing is owed
-	retry     time.Duration // where denied: until one would pass
+// Verdict is what a quota says about one request.
+type Verdict struct {
+	Denied    bool
+	Remaining int64         // requests that would pass now
+	Reset     time.Duration // until nothing is owed
+	Retry     time.Duration // where denied: until one would pass
 }
 
 // spend takes one request at now, where debt is paid off at paid; it returns when debt is paid off afterwards.
-func (q quota) spend(paid, now time.Duration) (time.Duration, verdict) {
+func (q Quota) spend(paid, now time.Duration) (time.Duration, Verdict) {
 	paid = max(paid, now)
-	next := paid + q.interval
-	if next-now > q.depth {
-		return paid, verdict{denied: true, reset: paid - now, retry: next - now - q.depth}
+	next := paid + q.Interval
+	if next-now > q.Depth {
+		return paid, Verdict{Denied: true, Reset: paid - now, Retry: next - now - q.Depth}
 	}
-	return next, verdict{remaining: int64((q.depth - (next - now)) / q.interval), reset: next - now}
+	return next, Verdict{Remaining: int64((q.Depth - (next - now)) / q.Interval), Reset: next - now}
 }
 
 // debts is a bounded table: when the debt of each key is paid off. What was used least recently makes room. Keys are 64-bit
 // hashes with a seed of this process: two that collide, one pair in 2^64, share a quota.
 type debts struct {
 	seed    maphash.Seed
+	epoch   time.Time
 	shards  []shard
 	mask    uint64
 	evicted func()
@@ -72,15 +73,32 @@ func newDebts(limit int, evicted func()) *debts {
 	for n < 16 && n*64 <= limit {
 		n *= 2
 	}
-	d := &debts{seed: maphash.MakeSeed(), shards: make([]shard, n), mask: uint64(n - 1), evicted: evicted}
+	d := &debts{seed: maphash.MakeSeed(), epoch: time.Now(), shards: make([]shard, n), mask: uint64(n - 1), evicted: evicted}
 	for i := range d.shards {
 		d.shards[i] = shard{at: map[uint64]int32{}, first: none, last: none, limit: max(1, limit/n)}
 	}
 	return d
 }
 
+// Spend implements Store.
+func (d *debts) Spend(asks []Ask, now time.Time) (int, error) {
+	at := now.Sub(d.epoch)
+	for i := range asks {
+		a := &asks[i]
+		if a.Verdict = d.spend(d.hash(a.Key), a.Quota, at); a.Verdict.Denied {
+			for j := range asks[:i] {
+				d.giveBack(d.hash(asks[j].Key), asks[j].Quota)
+			}
+			return i, nil
+		}
+	}
+	return -1, nil
+}
+
+func (d *debts) hash(key []byte) uint64 { return maphash.Bytes(d.seed, key) }
+
 // spend takes one request from the quota of key.
-func (d *debts) spend(key uint64, q quota, now time.Duration) verdict {
+func (d *debts) spend(key uint64, q Quota, now time.Duration) Verdict {
 	s := &d.shards[key&d.mask]
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -88,18 +106,18 @@ func (d *debts) spend(key uint64, q quota, now time.Duration) verdict {
 	if full {
 		d.evicted()
 	}
-	var v verdict
+	var v Verdict
 	e.paid, v = q.spend(e.paid, now)
 	return v
 }
 
 // giveBack returns what a request took that was denied by another policy.
-func (d *debts) giveBack(key uint64, q quota) {
+func (d *debts) giveBack(key uint64, q Quota) {
 	s := &d.shards[key&d.mask]
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if i, ok := s.at[key]; ok {
-		s.slots[i].paid -= q.interval
+		s.slots[i].paid -= q.Interval
 	}
 }
 

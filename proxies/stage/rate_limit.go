@@ -2,12 +2,14 @@ package stage
 
 import (
 	"encoding/binary"
-	"hash/maphash"
 	"math"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"crossroads/proxies/config"
 	"crossroads/proxies/exchange"
@@ -20,17 +22,41 @@ import (
 type RateLimit struct {
 	name     string
 	policies []policy
-	debts    *debts
+	store    Store
 	header   []byte // of RateLimit-Policy
 	shadow   bool
-	epoch    time.Time
+	down     bool                 // requests pass while the store cannot be asked
+	unasked  []prometheus.Counter // allowed, denied
 }
+
+// Store keeps what is owed: this proxy's own table, or one that several share.
+type Store interface {
+	// Spend takes one request from every quota that is asked for, or from none where one denies: then it returns which, and -1
+	// otherwise. It sets the verdicts up to that one. An error says that it could not find out; it may keep nothing of asks.
+	Spend(asks []Ask, now time.Time) (denied int, err error)
+}
+
+// Ask is what one policy asks for a request.
+type Ask struct {
+	Policy  string
+	Quota   Quota
+	Key     []byte // tells whose quota it is; of any length, and partly the client's choice
+	Verdict Verdict
+}
+
+// asking holds what is asked while it is.
+type asking struct {
+	asks     [config.MaxPolicies]Ask
+	policies [config.MaxPolicies]*policy
+	keys     []byte
+}
+
+var askings = sync.Pool{New: func() any { return &asking{keys: make([]byte, 0, 512)} }}
 
 // policy is one limit, as the stage uses it.
 type policy struct {
-	id     byte
 	name   string
-	quota  quota
+	quota  Quota
 	keys   []keyKind
 	only   []string
 	counts telemetry.LimitDecisions
@@ -53,24 +79,32 @@ const (
 // NewRateLimits makes the stages of a configuration: one that runs before authentication and protects it, with the policies that
 // need no consumer, and one behind it with the others. Either is nil where it would have nothing to do. Both share one table.
 func NewRateLimits(c *config.RateLimit, m *telemetry.Metrics) (before, after *RateLimit) {
-	table := newDebts(c.MaxKeys, m.Evicted)
+	return NewSharedRateLimits(c, newDebts(c.MaxKeys, m.Evicted), m)
+}
+
+// NewSharedRateLimits is NewRateLimits with another store. What becomes of requests that it cannot be asked about is configured.
+func NewSharedRateLimits(c *config.RateLimit, store Store, m *telemetry.Metrics) (before, after *RateLimit) {
 	header := policyField(c.Policies)
-	for i, p := range c.Policies {
+	shadow := c.Mode == config.Shadow
+	for _, p := range c.Policies {
 		into, name := &before, "rate_limit_address"
 		if len(p.Only) > 0 || slices.Contains(p.Key, "consumer") {
 			into, name = &after, "rate_limit"
 		}
 		if *into == nil {
-			*into = &RateLimit{name: name, debts: table, header: header, shadow: c.Mode == config.Shadow, epoch: time.Now()}
+			*into = &RateLimit{name: name, store: store, header: header, shadow: shadow}
+			if c.Redis != nil {
+				(*into).down = c.Redis.WhenDown == "allow"
+				(*into).unasked = m.Source("rate_limit_store", "allowed_unasked", "denied_unasked")
+			}
 		}
-		(*into).policies = append((*into).policies, newPolicy(byte(i), p, m, c.Mode == config.Shadow))
+		(*into).policies = append((*into).policies, newPolicy(p, m, shadow))
 	}
 	return before, after
 }
 
-func newPolicy(id byte, p config.RateLimitPolicy, m *telemetry.Metrics, shadow bool) policy {
-	made := policy{id: id, name: p.Name, quota: newQuota(p.Rate.F(), p.Burst.F()), only: p.Only,
-		counts: m.LimitDecisions(p.Name, shadow)}
+func newPolicy(p config.RateLimitPolicy, m *telemetry.Metrics, shadow bool) policy {
+	made := policy{name: p.Name, quota: newQuota(p.Rate.F(), p.Burst.F()), only: p.Only, counts: m.LimitDecisions(p.Name, shadow)}
 	for _, k := range p.Key {
 		switch k {
 		case "consumer":
@@ -108,102 +142,106 @@ func (s *RateLimit) Name() string { return s.name }
 
 // Inward implements exchange.Stage.
 func (s *RateLimit) Inward(x *exchange.Exchange) exchange.Step {
-	now := x.Start.Sub(s.epoch)
-	var took [config.MaxPolicies]uint64 // keys, to give back
+	a := askings.Get().(*asking)
+	defer askings.Put(a)
+	n := 0
+	a.keys = a.keys[:0]
 	for i := range s.policies {
 		p := &s.policies[i]
 		if !p.holdsFor(x.Consumer.Name) {
 			continue
 		}
-		key := s.key(p, x)
-		v := s.debts.spend(key, p.quota, now)
-		took[i] = key
-		if v.denied {
+		start := len(a.keys)
+		a.keys = p.appendKey(a.keys, x)
+		a.asks[n] = Ask{Policy: p.name, Quota: p.quota, Key: a.keys[start:]}
+		a.policies[n] = p
+		n++
+	}
+	if n == 0 {
+		return exchange.Continue
+	}
+	denied, err := s.store.Spend(a.asks[:n], x.Start)
+	if err != nil {
+		return s.unasking(x)
+	}
+	return s.settle(x, a, n, denied)
+}
+
+// settle does what the verdicts say.
+func (s *RateLimit) settle(x *exchange.Exchange, a *asking, n, denied int) exchange.Step {
+	for i := range a.asks[:n] {
+		p, v := a.policies[i], a.asks[i].Verdict
+		if i == denied {
 			p.counts.Denied.Inc()
 			if s.shadow {
-				continue
+				return exchange.Continue
 			}
-			s.giveBack(took[:i])
 			x.Limit = limit(p, v)
 			return x.Fail(exchange.RateLimited)
 		}
 		p.counts.Allowed.Inc()
-		if !s.shadow && (x.Limit.Policy == "" || v.remaining < x.Limit.Remaining) {
+		if !s.shadow && (x.Limit.Policy == "" || v.Remaining < x.Limit.Remaining) {
 			x.Limit = limit(p, v)
 		}
 	}
 	return exchange.Continue
 }
 
-func limit(p *policy, v verdict) exchange.Limit {
-	return exchange.Limit{Policy: p.name, Remaining: v.remaining, Reset: v.reset, Retry: v.retry, Denied: v.denied}
+// unasking is what becomes of a request while the store cannot be asked.
+func (s *RateLimit) unasking(x *exchange.Exchange) exchange.Step {
+	if s.down || s.shadow {
+		s.unasked[0].Inc()
+		return exchange.Continue
+	}
+	s.unasked[1].Inc()
+	return x.Fail(exchange.LimitUnavailable)
 }
 
-func (s *RateLimit) giveBack(took []uint64) {
-	for i, key := range took {
-		if key != 0 {
-			s.debts.giveBack(key, s.policies[i].quota)
-		}
-	}
+func limit(p *policy, v Verdict) exchange.Limit {
+	return exchange.Limit{Policy: p.name, Remaining: v.Remaining, Reset: v.Reset, Retry: v.Retry, Denied: v.Denied}
 }
 
 func (p *policy) holdsFor(consumer string) bool {
 	return len(p.only) == 0 || slices.Contains(p.only, consumer)
 }
 
-// key hashes the policy and the first of its keys that the request has.
-func (s *RateLimit) key(p *policy, x *exchange.Exchange) uint64 {
-	var h maphash.Hash
-	h.SetSeed(s.debts.seed)
-	h.WriteByte(p.id)
+// appendKey writes the policy and the first of its keys that the request has. Two that differ are never the same bytes: the name's
+// length stands in front of it, the kind in front of the rest.
+func (p *policy) appendKey(b []byte, x *exchange.Exchange) []byte {
+	b = binary.AppendUvarint(b, uint64(len(p.name)))
+	b = append(b, p.name...)
 	for _, k := range p.keys {
-		if k.write(&h, x) {
-			return h.Sum64() | 1<<63 // never 0
+		if more, ok := k.append(b, x); ok {
+			return more
 		}
 	}
-	h.WriteByte(kindAll)
-	return h.Sum64() | 1<<63
+	return append(b, kindAll)
 }
 
-func (k keyKind) write(h *maphash.Hash, x *exchange.Exchange) bool {
+func (k keyKind) append(b []byte, x *exchange.Exchange) ([]byte, bool) {
+	b = append(b, k.kind)
 	switch k.kind {
 	case kindConsumer:
-		if x.Consumer.Name == "" {
-			return false
-		}
-		h.WriteByte(kindConsumer)
-		h.WriteString(x.Consumer.Name)
+		return append(b, x.Consumer.Name...), x.Consumer.Name != ""
 	case kindAddress:
 		addr := x.Peer.Client
 		if !addr.IsValid() {
-			return false
+			return b, false
 		}
-		h.WriteByte(kindAddress)
 		// A customer has a /64 of IPv6 at the least (RFC 6177), so what is behind it tells nobody apart.
-		b := addr.As16()
+		full := addr.As16()
 		if addr.Unmap().Is4() {
-			h.Write(b[:])
-		} else {
-			h.Write(b[:8])
+			return append(b, full[:]...), true
 		}
+		return append(b, full[:8]...), true
 	case kindHeader:
 		value := x.Request.Header.Peek(k.header)
-		if len(value) == 0 {
-			return false
-		}
-		h.WriteByte(kindHeader)
-		h.Write(value)
-	case kindRoute:
-		if x.Route == nil {
-			return false
-		}
-		h.WriteByte(kindRoute)
-		var n [8]byte
-		binary.LittleEndian.PutUint64(n[:], uint64(len(x.Route.Name)))
-		h.Write(n[:])
-		h.WriteString(x.Route.Name)
+		return append(b, value...), len(value) > 0
 	}
-	return true
+	if x.Route == nil {
+		return b, false
+	}
+	return append(b, x.Route.Name...), true
 }
 
 var (
