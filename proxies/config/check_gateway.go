@@ -76,6 +76,10 @@ func (c *checker) routes(g *Gateway) {
 			c.match(strict.Index(path+".match", j), m)
 		}
 		c.reachable(path, r, taken)
+		if r.Compose != nil {
+			c.compose(path, r, g)
+			continue
+		}
 		c.backends(path, r, g)
 	}
 }

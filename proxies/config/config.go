@@ -95,7 +95,8 @@ type Route struct {
 	Name     string         `yaml:"name" json:"name"`
 	Hosts    []string       `yaml:"hosts,omitempty" json:"hosts,omitempty"`
 	Match    []Match        `yaml:"match,omitempty" json:"match,omitempty"` // empty: every path
-	Backends []Backend      `yaml:"backends" json:"backends"`
+	Backends []Backend      `yaml:"backends,omitempty" json:"backends,omitempty"`
+	Compose  *Compose       `yaml:"compose,omitempty" json:"compose,omitempty"` // instead of backends
 	Timeout  units.Duration `yaml:"timeout,omitempty" json:"timeout"`
 	PerTry   units.Duration `yaml:"per_try,omitempty" json:"per_try"`
 	Idle     units.Duration `yaml:"stream_idle,omitempty" json:"stream_idle"`

@@ -21,6 +21,9 @@ func (c *Canceller) Waiting(end *func()) {
 	}
 }
 
+// Over says whether Cancel was called.
+func (c *Canceller) Over() bool { return c.over.Load() }
+
 // Cancel ends the wait, and every later one.
 func (c *Canceller) Cancel() {
 	c.over.Store(true)

@@ -103,6 +103,14 @@ func (x *Exchange) Child() *Exchange {
 	}
 }
 
+// Discard gives back what Child took, once nothing holds bytes of the child any more.
+func (x *Exchange) Discard() {
+	x.Release()
+	fasthttp.ReleaseRequest(x.Request)
+	fasthttp.ReleaseResponse(x.Response)
+	x.Request, x.Response = nil, nil
+}
+
 // MaxID is the longest request ID, in bytes.
 const MaxID = 128
 

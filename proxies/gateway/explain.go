@@ -30,9 +30,10 @@ func Explain(w io.Writer, c *config.Gateway, method, host, target string, fields
 	header.SetHost(host)
 	var rules []route.Rule
 	backends := map[string][]config.Backend{}
+	parts := map[string]*config.Compose{}
 	for _, r := range c.Routes {
 		rules = append(rules, route.Rule{Hosts: r.Hosts, Match: r.Match, Route: &exchange.Route{Name: r.Name}})
-		backends[r.Name] = r.Backends
+		backends[r.Name], parts[r.Name] = r.Backends, r.Compose
 	}
 	index, err := route.Build(rules)
 	if err != nil {
@@ -45,6 +46,7 @@ func Explain(w io.Writer, c *config.Gateway, method, host, target string, fields
 		return err
 	}
 	fmt.Fprintf(w, "route %s\n  because  %s\n", e.Route.Name, e.Match)
+	explainParts(w, parts[e.Route.Name])
 	for _, b := range backends[e.Route.Name] {
 		fmt.Fprintf(w, "  backend  %s, weight %d\n", b.Upstream, b.Weight)
 	}
@@ -52,4 +54,17 @@ func Explain(w io.Writer, c *config.Gateway, method, host, target string, fields
 		fmt.Fprintf(w, "  not      %s (%s): %s\n", o.Route, o.Match, o.Why)
 	}
 	return nil
+}
+
+func explainParts(w io.Writer, c *config.Compose) {
+	if c == nil {
+		return
+	}
+	for name, p := range c.Parts.All() {
+		need := "required"
+		if p.Optional {
+			need = "optional"
+		}
+		fmt.Fprintf(w, "  part     %s, %s: %s of %s, at most %s\n", name, need, p.Path, p.Upstream, p.Timeout)
+	}
 }

@@ -15,6 +15,7 @@ import (
 	"crossroads/proxies/exchange"
 	"crossroads/proxies/route"
 	"crossroads/proxies/stage"
+	"crossroads/proxies/telemetry"
 	"crossroads/proxies/upstream"
 )
 
@@ -52,7 +53,7 @@ func (g *Gateway) build(c *config.Gateway, old *snapshot) (_ *snapshot, err erro
 		}
 		s.upstreams[name] = made
 	}
-	if err := s.buildRoutes(); err != nil {
+	if err := s.buildRoutes(g.parts); err != nil {
 		return nil, err
 	}
 	return s, g.buildChain(s, old)
@@ -137,7 +138,7 @@ func (g *Gateway) discover(d discovery.Snapshot) {
 	}
 }
 
-func (s *snapshot) buildRoutes() error {
+func (s *snapshot) buildRoutes(parts *telemetry.Parts) error {
 	var rules []route.Rule
 	for _, r := range s.config.Routes {
 		made := &exchange.Route{
@@ -146,6 +147,10 @@ func (s *snapshot) buildRoutes() error {
 		}
 		for _, b := range r.Backends {
 			made.Backends = append(made.Backends, exchange.Backend{Name: b.Upstream, Weight: b.Weight, To: s.upstreams[b.Upstream]})
+		}
+		if r.Compose != nil {
+			to := newComposer(r, func(name string) exchange.Forwarder { return s.upstreams[name] }, parts, *made)
+			made.Backends = []exchange.Backend{{Name: "compose", Weight: 1, To: to}}
 		}
 		s.routes = append(s.routes, made)
 		rules = append(rules, route.Rule{Hosts: r.Hosts, Match: r.Match, Route: made})
