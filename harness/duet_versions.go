@@ -42,15 +42,21 @@ func (b Builder) Baseline(ctx context.Context, program, name string) (Version, e
 		return takeBinary(name, info)
 	}
 	commit, err := b.git(ctx, "rev-parse", "--verify", "--quiet", "--end-of-options", name+"^{commit}")
+	if ctx.Err() != nil {
+		return Version{}, ctx.Err()
+	}
 	if err != nil {
-		return Version{}, errors.Join(ctx.Err(), &NoVersion{name, "it is no program, and no commit of the repository here"})
+		return Version{}, &NoVersion{name, "it is no program, and no commit of the repository here"}
 	}
 	version, err := b.buildCommit(ctx, program, commit)
-	if err != nil && ctx.Err() == nil {
+	if ctx.Err() != nil {
+		return Version{}, ctx.Err()
+	}
+	if err != nil {
 		return Version{}, &NoVersion{name, err.Error()}
 	}
 	version.Text = fmt.Sprintf("%s (commit %.12s)", name, commit)
-	return version, err
+	return version, nil
 }
 
 // Binary takes a program as it is.
