@@ -44,6 +44,9 @@ func (c *checker) rateLimit(path string, r *RateLimit, stages GatewayStages) {
 		}
 		names[p.Name] = true
 		c.policy(at, p, consumers)
+		if r.Redis != nil && p.Rate > 1e6 {
+			c.fault(at+".rate", "%s: Redis counts in microseconds, so at most 1M", p.Rate)
+		}
 	}
 }
 
