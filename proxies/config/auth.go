@@ -112,3 +112,27 @@ type RedisStore struct {
 	WhenDown string         `yaml:"when_down" json:"when_down"`             // allow | deny: what becomes of requests that cannot be counted
 	Pause    units.Duration `yaml:"pause,omitempty" json:"pause"`           // how long it is not asked after it failed three times in a row
 }
+
+// Modes are the modes of the stages that a file configures, by the names of the stages.
+func (s *GatewayStages) Modes() map[string]Mode {
+	modes := map[string]Mode{}
+	if s.CORS != nil {
+		modes["cors"] = s.CORS.Mode
+	}
+	if s.KeyAuth != nil {
+		modes["key_auth"] = s.KeyAuth.Mode
+	}
+	if s.JWT != nil {
+		modes["jwt"] = s.JWT.Mode
+	}
+	if s.Introspection != nil {
+		modes["introspection"] = s.Introspection.Mode
+	}
+	if s.Authorization != nil {
+		modes["authorization"] = s.Authorization.Mode
+	}
+	if s.RateLimit != nil {
+		modes["rate_limit"], modes["rate_limit_address"] = s.RateLimit.Mode, s.RateLimit.Mode
+	}
+	return modes
+}

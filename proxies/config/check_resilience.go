@@ -37,6 +37,9 @@ func (c *checker) breaker(path string, b Breaker) {
 	if b.Open <= 0 {
 		c.fault(path+".open", "open is 0: a breaker that is on pauses for some time")
 	}
+	if b.MaxEjected == 0 {
+		c.fault(path+".max_ejected", "max_ejected is 0%%: a breaker that is on may always open for one endpoint; write a share above 0%%")
+	}
 	c.within(path+".open", b.Open, b.MaxOpen, "max_open")
 }
 

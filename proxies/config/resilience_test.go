@@ -56,6 +56,7 @@ func TestResilienceFaults(t *testing.T) {
 		{"breaker: {min_requests: 0}", "", "a rate is taken over at least 1 request"},
 		{"breaker: {mode: shadow, open: 2m}", "", "2m is longer than max_open"},
 		{"breaker: {success_rate: 120%}", "", "success_rate"},
+		{"breaker: {max_ejected: 0%}", "", "max_ejected is 0%"},
 		{"breaker: {half_open: 2}", "", "half_open"},
 		{"health: {}", "", "path is missing"},
 		{"health: {path: healthz}", "", `"healthz" is not a path`},

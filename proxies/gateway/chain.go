@@ -3,9 +3,7 @@ package gateway
 import (
 	"fmt"
 	"math/rand/v2"
-	"reflect"
 
-	"crossroads/proxies/config"
 	"crossroads/proxies/exchange"
 	"crossroads/proxies/stage"
 )
@@ -13,11 +11,11 @@ import (
 // buildChain writes the gateway's chain out: every request passes these stages from top to bottom, every response from bottom to
 // top. Reading a request strictly comes before it (listen), balancing and trying behind it (upstream).
 func (g *Gateway) buildChain(s *snapshot, old *snapshot) error {
-	auth, err := g.keyAuth(s.config.Stages.KeyAuth)
+	err := g.buildGuards(s, old)
 	if err != nil {
 		return err
 	}
-	g.rateLimits(s, old)
+	is := &s.guards
 	metrics := stage.NewRouteMetrics(g.metrics, g.requests, s.routes)
 	access := stage.NewAccessLog(g.access, "", s.config.Log.Sample.F())
 	timing := stage.NewServerTiming("gateway")
@@ -35,9 +33,13 @@ func (g *Gateway) buildChain(s *snapshot, old *snapshot) error {
 	add(true, stage.NewRequestID(s.config.Clients.TrustedHops > 0)) // before anything can fail, so that failures can be named
 	add(true, stage.NewTrace())                                     // likewise
 	add(true, stage.NewRouting(s.index))                            // what is unknown costs neither authentication nor quota
-	add(s.limits[0] != nil, s.limits[0])                            // by address: protects authentication from guessing
-	add(auth != nil, auth)                                          // who asks
-	add(s.limits[1] != nil, s.limits[1])                            // by consumer: needs to know who asks
+	add(is.cors != nil, is.cors)                                    // a preflight carries no credentials: answered before any are asked for
+	add(is.limits[0] != nil, is.limits[0])                          // by address: protects authentication from guessing
+	add(is.key != nil, is.key)                                      // who asks, by key
+	add(is.jwt != nil, is.jwt)                                      // by signed token: costs no question to anybody
+	add(is.introspection != nil, is.introspection)                  // by asking about a token: the dearest, so the last
+	add(is.access != nil, is.access)                                // whether they may: needs to know who asks
+	add(is.limits[1] != nil, is.limits[1])                          // by consumer; what is denied anyway costs no quota
 	add(limitsBodies(s.routes), stage.NewBodyLimit())               // last: a large body of somebody unknown was refused already
 	// Nothing, unless this build was made to prove a gate.
 	if chain, err = injected(chain); err != nil {
@@ -54,27 +56,6 @@ func (g *Gateway) buildChain(s *snapshot, old *snapshot) error {
 	s.chain = exchange.Chain{Stages: chain, Forward: backends{}, OnFault: writeProblem}
 	s.describe()
 	return nil
-}
-
-// keyAuth returns nil where authentication is off: an absent stage costs nothing.
-func (g *Gateway) keyAuth(c *config.KeyAuth) (*stage.KeyAuth, error) {
-	if c == nil || c.Mode == config.Off {
-		return nil, nil
-	}
-	return stage.NewKeyAuth(c, g.metrics)
-}
-
-// rateLimits takes the old limits over where their settings are the same: a reload does not forgive anybody's debt.
-func (g *Gateway) rateLimits(s *snapshot, old *snapshot) {
-	c := s.config.Stages.RateLimit
-	if c == nil || c.Mode == config.Off {
-		return
-	}
-	if old != nil && reflect.DeepEqual(c, old.config.Stages.RateLimit) {
-		s.limits = old.limits
-		return
-	}
-	s.limits[0], s.limits[1] = stage.NewRateLimits(c, g.metrics)
 }
 
 func limitsBodies(routes []*exchange.Route) bool {

@@ -183,9 +183,7 @@ func (g *Gateway) close() {
 		f.listener.Close()
 	}
 	if s := g.current.Load(); s != nil {
-		for _, u := range s.upstreams {
-			u.Close()
-		}
+		s.abandon(nil)
 	}
 	if g.admin != nil {
 		g.admin.Close()
@@ -256,5 +254,6 @@ func (g *Gateway) replace(c *config.Gateway) error {
 			u.Close() // what is in flight goes on; connections are no longer kept
 		}
 	}
+	old.guards.release(&next.guards)
 	return nil
 }

@@ -14,7 +14,6 @@ import (
 	"crossroads/proxies/discovery"
 	"crossroads/proxies/exchange"
 	"crossroads/proxies/route"
-	"crossroads/proxies/stage"
 	"crossroads/proxies/telemetry"
 	"crossroads/proxies/upstream"
 )
@@ -26,8 +25,8 @@ type snapshot struct {
 	index        *route.Index
 	routes       []*exchange.Route
 	upstreams    map[string]*upstream.Upstream
-	limits       [2]*stage.RateLimit // before and behind authentication
-	certificates []*tls.Certificate  // by listener
+	guards       guards
+	certificates []*tls.Certificate // by listener
 	ledger       float64
 	stages       string // the chain in words, for stages_info
 	hash         string
@@ -59,12 +58,15 @@ func (g *Gateway) build(c *config.Gateway, old *snapshot) (_ *snapshot, err erro
 	return s, g.buildChain(s, old)
 }
 
-// abandon closes the upstreams of a snapshot that never serves, but for those it took over: their health checks would go on.
+// abandon closes what a snapshot that never serves has opened, but for what it took over: health checks would go on.
 func (s *snapshot) abandon(old *snapshot) {
 	for name, u := range s.upstreams {
 		if old == nil || old.upstreams[name] != u {
 			u.Close()
 		}
+	}
+	if st := s.guards.store; st != nil && (old == nil || old.guards.store != st) {
+		_ = st.Close()
 	}
 }
 
@@ -162,17 +164,11 @@ func (s *snapshot) buildRoutes(parts *telemetry.Parts) error {
 
 // describe writes the chain and its settings in words and as a hash, so that a record can prove what ran.
 func (s *snapshot) describe() {
-	modes := map[string]config.Mode{}
-	if k := s.config.Stages.KeyAuth; k != nil {
-		modes["key_auth"] = k.Mode
-	}
-	if r := s.config.Stages.RateLimit; r != nil {
-		modes["rate_limit"], modes["rate_limit_address"] = r.Mode, r.Mode
-	}
+	modes := s.config.Stages.Modes()
 	var words []string
 	for _, st := range s.chain.Stages {
 		word := st.Name()
-		if m := modes[word]; m == config.Shadow {
+		if modes[word] == config.Shadow {
 			word += "=shadow"
 		}
 		words = append(words, word)

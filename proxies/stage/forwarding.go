@@ -122,7 +122,7 @@ var (
 	controls = []control{
 		{"x-forwarded", true}, {"x-real-ip", false}, {"x-client-ip", false}, {"x-cluster-client-ip", false}, {"x-remote-", true},
 		{"x-consumer-", true}, {"x-jwt-", true}, {"x-authenticated", true}, {"x-auth-request-", true}, {"x-ssl-", true}, {"x-amzn-oidc-", true},
-		{"x-original-", true}, {"x-rewrite-", true}, {"x-host", false}, {"x-envoy-", true}, {"x-mesh-peer", false},
+		{"x-original-", true}, {"x-rewrite-", true}, {"x-host", false}, {"x-envoy-", true}, {"x-mesh-", true},
 	}
 	otherControls = []control{
 		{"forwarded", false}, {"forwarded-", true}, {"true-client-ip", false}, {"cf-connecting-ip", true}, {"fastly-client-ip", false},

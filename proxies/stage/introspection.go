@@ -60,7 +60,7 @@ const maxAnswer = 64 << 10
 
 // NewIntrospection makes the stage from its configuration, which config has checked; secret is what the reference in it stands for.
 func NewIntrospection(c *config.Introspection, secret string, m *telemetry.Metrics) (*Introspection, error) {
-	roots, err := loadRoots(c.Roots)
+	roots, err := LoadRoots(c.Roots)
 	if err != nil {
 		return nil, err
 	}

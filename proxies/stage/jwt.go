@@ -51,7 +51,7 @@ func jwtOutcomes() (words []string) {
 // NewJWT makes the stage from its configuration, which config has checked. A key set in a file must be readable; one at a URL is
 // fetched in the background.
 func NewJWT(c *config.JWT, m *telemetry.Metrics) (*JWT, error) {
-	roots, err := loadRoots(c.Keys.Roots)
+	roots, err := LoadRoots(c.Keys.Roots)
 	if err != nil {
 		return nil, err
 	}
@@ -79,8 +79,8 @@ func NewJWT(c *config.JWT, m *telemetry.Metrics) (*JWT, error) {
 	return s, nil
 }
 
-// loadRoots reads certificates that are to be trusted; an empty name stands for those of the system.
-func loadRoots(file string) (*x509.CertPool, error) {
+// LoadRoots reads certificates that are to be trusted; an empty name stands for those of the system.
+func LoadRoots(file string) (*x509.CertPool, error) {
 	if file == "" {
 		return nil, nil
 	}
