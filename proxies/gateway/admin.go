@@ -33,6 +33,8 @@ func (g *Gateway) newAdmin(c *config.Gateway) (*operate.Admin, error) {
 
 // ReloadFile reads the configuration again and puts it in force.
 func (g *Gateway) ReloadFile() error {
+	g.reading.Lock() // what was read last is in force last
+	defer g.reading.Unlock()
 	c, err := g.options.Load()
 	if err != nil {
 		g.metrics.Reloaded(err)

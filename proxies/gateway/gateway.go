@@ -48,6 +48,7 @@ type Gateway struct {
 	fronts   []front
 	current  atomic.Pointer[snapshot]
 
+	reading    sync.Mutex // of reading the configuration and putting it in force
 	mu         sync.Mutex // of replacing the snapshot
 	discovered discovery.Snapshot
 }

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -47,12 +48,13 @@ func run(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 func runCommand(stdout, stderr io.Writer) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "run --config FILE",
-		Short: "Serve until SIGTERM; SIGHUP or POST /reload puts a changed file in force",
+		Short: "Serve until SIGTERM; a changed file is put in force, at once by SIGHUP or POST /reload",
 		Example: `  gateway run --config gateway.yaml
   kill -HUP "$(pidof gateway)"      # reload: a bad file changes nothing`,
 		Args: cobra.NoArgs,
 	}
 	file := configFlag(c)
+	watch := c.Flags().Duration("watch", 2*time.Second, "how often to look whether the file has changed; 0 never looks")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		conf, err := config.LoadGateway(*file)
 		if err != nil {
@@ -70,13 +72,19 @@ func runCommand(stdout, stderr io.Writer) *cobra.Command {
 			return err
 		}
 		log.Info("serving", "addresses", fmt.Sprint(g.Addresses()), "admin", g.AdminAddress())
-		return operate.Serve(c.Context(), g.Run, func() {
+		reload := func() {
 			if err := g.ReloadFile(); err != nil {
 				log.Error("reload refused, the configuration in force stays", "error", err)
 				return
 			}
 			log.Info("reloaded")
-		})
+		}
+		return operate.Serve(c.Context(), func(ctx, force context.Context) error {
+			if *watch > 0 {
+				go operate.Watch(ctx, *watch, func() string { return operate.FileIdentity(*file) }, reload)
+			}
+			return g.Run(ctx, force)
+		}, reload)
 	}
 	return c
 }
