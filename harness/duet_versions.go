@@ -76,19 +76,21 @@ func takeBinary(path string, info os.FileInfo) (Version, error) {
 	return Version{Path: absolute, Text: path}, err
 }
 
-// Tree builds the program from the files as they are in the repository now.
+// Tree builds the program from the files as they are in the module here now. That need not be a repository.
 func (b Builder) Tree(ctx context.Context, program string) (Version, error) {
-	root, err := b.git(ctx, "rev-parse", "--show-toplevel")
-	if err != nil {
-		return Version{}, fmt.Errorf("finding the repository: %w", err)
+	c := exec.CommandContext(ctx, "go", "env", "GOMOD")
+	c.Dir = b.Dir
+	out, err := c.Output()
+	module := strings.TrimSpace(string(out))
+	if err != nil || filepath.Base(module) != "go.mod" {
+		return Version{}, errors.Join(ctx.Err(), &NoVersion{"the working tree", "there is no Go module here"})
 	}
-	commit, err := b.git(ctx, "rev-parse", "HEAD")
-	if err != nil {
-		return Version{}, fmt.Errorf("finding the commit: %w", err)
+	path, err := b.build(ctx, filepath.Dir(module), program, filepath.Join(b.Out, "candidate"))
+	v := Version{Path: path, Text: "the working tree"}
+	if commit, unknown := b.git(ctx, "rev-parse", "HEAD"); unknown == nil {
+		v.Text += fmt.Sprintf(" (on commit %.12s)", commit)
 	}
-	path, err := b.build(ctx, root, program, filepath.Join(b.Out, "candidate"))
-	text := fmt.Sprintf("the working tree (on commit %.12s)", commit)
-	return Version{Path: path, Text: text}, err
+	return v, err
 }
 
 // buildCommit builds in a worktree of its own, so that the files here stay as they are. The worktree is gone afterwards.

@@ -139,6 +139,52 @@ func TestGateRunsBothVersionsAndGoesOnWhereItStopped(t *testing.T) {
 	require.Equal(t, exitOK, status, "%s %s", stdout, stderr)
 }
 
+// The build that can be made worse is one that nothing else builds: the self-test must find it, use it, and leave nothing.
+func TestSelfTestCollectsAndGoesOn(t *testing.T) {
+	dir := t.TempDir()
+	root, err := filepath.Abs(filepath.Join("..", "..", ".."))
+	require.NoError(t, err)
+	args := []string{"gate", "--self-test", "--self-test-aa", "2", "--self-test-injected", "1", "--block", "300ms", "--warmup", "200ms", "--results", dir}
+	stdout, stderr, status := crossroadsIn(t, root, append(args, "--budget", "1ms")...)
+	require.Equal(t, exitCannotJudge, status, "%s", stderr)
+	require.Contains(t, stdout, "false failures             none yet")
+	_, before := duetRecords(t, dir, "selftest-forward")
+	require.Len(t, before, 2, "a round that has begun is finished")
+	stdout, stderr, status = crossroadsIn(t, root, args...)
+	require.Equal(t, exitCannotJudge, status, "%s %s", stdout, stderr)
+	requireNoOrphans(t)
+	_, after := duetRecords(t, dir, "selftest-forward")
+	require.Equal(t, before, after[:2])
+	require.Len(t, after, 4, "without four A/A pairs that are evidence no change has a size, and none is injected")
+}
+
+// A gateway of the ordinary build is not made slower by what stands in its environment; that of the other build refuses what it
+// does not understand.
+func TestOrdinaryGatewaysCannotBeInjected(t *testing.T) {
+	config := write(t, t.TempDir(), "gateway.yaml", `version: 1
+name: gateway-1
+listen: [{address: "127.0.0.1:0"}]
+admin: {address: "127.0.0.1:0"}
+upstreams: {app: {endpoints: [{address: "127.0.0.1:1"}]}}
+routes: [{name: app, backends: [{upstream: app}]}]
+`)
+	build := exec.Command("go", "build", "-tags", injectedTag, "-o", filepath.Join(programs(t), "injected"), "crossroads/proxies/cmd/gateway")
+	out, err := build.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	symbols := func(program string) bool {
+		text, err := os.ReadFile(filepath.Join(binDir, program))
+		require.NoError(t, err)
+		return bytes.Contains(text, []byte("CROSSROADS_INJECTED"))
+	}
+	require.False(t, symbols("gateway"), "the ordinary build does not even know the name")
+	require.True(t, symbols("injected"))
+	c := exec.Command(filepath.Join(binDir, "injected"), "run", "--config", config)
+	c.Env = append(os.Environ(), "CROSSROADS_INJECTED=slow")
+	out, err = c.CombinedOutput()
+	require.Error(t, err)
+	require.Contains(t, string(out), "write spin=DURATION")
+}
+
 // storedRun makes a run directory with one valid trial on a machine.
 func storedRun(t *testing.T, root, id, machine string) string {
 	t.Helper()
