@@ -51,7 +51,7 @@ func (p Plan) NFTables() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "table inet %s\ndelete table inet %s\ntable inet %s {\n", Table, Table, Table)
 	if p.Outbound != 0 {
-		b.WriteString("\tchain outbound {\n\t\ttype nat hook output priority dstnat; policy accept;\n")
+		b.WriteString("\tchain outbound {\n\t\ttype nat hook output priority -100; policy accept;\n")
 		if p.UID >= 0 {
 			fmt.Fprintf(&b, "\t\tmeta skuid %d return\n", p.UID)
 		}
@@ -66,7 +66,7 @@ func (p Plan) NFTables() string {
 		fmt.Fprintf(&b, "\t\tmeta l4proto tcp redirect to :%d\n\t}\n", p.Outbound)
 	}
 	if p.Inbound != 0 {
-		b.WriteString("\tchain inbound {\n\t\ttype nat hook prerouting priority dstnat; policy accept;\n\t\tiifname \"lo\" return\n")
+		b.WriteString("\tchain inbound {\n\t\ttype nat hook prerouting priority -100; policy accept;\n\t\tiifname \"lo\" return\n")
 		ports(&b, append([]int{p.Inbound}, p.SkipIn...))
 		fmt.Fprintf(&b, "\t\tfib daddr type local meta l4proto tcp redirect to :%d\n\t}\n", p.Inbound)
 	}
