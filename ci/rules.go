@@ -6,11 +6,13 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"crossroads/proxies/config/strict"
 	"crossroads/proxies/config/units"
 	"crossroads/results"
+	"crossroads/results/stats"
 )
 
 // Rules is a file of rules, such as gates.yaml.
@@ -214,11 +216,33 @@ func (r *Rules) Tests() int {
 // failLevel is the level of each of them, by Bonferroni.
 func (r *Rules) failLevel() float64 { return r.FalseFailures.F() / float64(max(1, r.Tests())) }
 
-// Rounds is how many rounds reach the last look with every A/A round between, and a fifth of them dropped.
+// Rounds is how many rounds reach the last look with every A/A round between, a third of all being dropped. A duet ends with its
+// verdict, so planning more costs nothing.
 func (r *Rules) Rounds() int {
 	last := r.Looks[len(r.Looks)-1]
 	rounds := last + (last-1)/(r.AAEvery-1)
-	return rounds + rounds/5
+	return rounds + rounds/2
+}
+
+// Warnings say which metrics of a scenario will have no value because a block is too short for them.
+func (r *Rules) Warnings(scenario string) []string {
+	s, _ := r.Scenarios.Get(scenario)
+	due := int64(s.Rate.F() / 2 * r.Block.D().Seconds())
+	var warnings []string
+	for name := range s.Metrics.All() {
+		if q, ok := quantileNamed(name); ok && !results.Printable(q, due) {
+			warnings = append(warnings, fmt.Sprintf("%s needs %d samples a block and %d are due on each side: it will have no value, and absent data never passes",
+				name, stats.MinSamples(q, results.Confidence), due))
+		}
+	}
+	return warnings
+}
+
+// quantileNamed reads the quantile out of the name of a metric such as p99 or service-p99.9.
+func quantileNamed(name string) (float64, bool) {
+	text := name[strings.LastIndexByte(name, '-')+1:]
+	percent, err := strconv.ParseFloat(strings.TrimPrefix(text, "p"), 64)
+	return percent / 100, err == nil && strings.HasPrefix(text, "p")
 }
 
 // AA says whether a round, from 1, loads the baseline against itself.

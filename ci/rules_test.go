@@ -26,6 +26,16 @@ func TestTheStandardRules(t *testing.T) {
 	require.Equal(t, string(gates), string(standing))
 }
 
+func TestWarnsOfBlocksThatAreTooShort(t *testing.T) {
+	r := Standard()
+	require.Empty(t, r.Warnings("forward"))
+	r.Block = 500_000_000
+	w := r.Warnings("forward")
+	require.Len(t, w, 1)
+	require.Contains(t, w[0], "service-p99 needs 368 samples a block and 250 are due on each side")
+	require.Empty(t, r.Warnings("no such scenario"))
+}
+
 func TestRulesReadBackFromARun(t *testing.T) {
 	dir := t.TempDir()
 	want := Standard()

@@ -17,7 +17,8 @@ import (
 func (d *Duet) load(ctx context.Context, trials *[2]results.Trial, deployed [2]deploy.Deployment) error {
 	loading, stop := context.WithCancel(ctx)
 	defer stop()
-	together := &together{processes: [2][]deploy.Process{deployed[0].Processes(), deployed[1].Processes()}}
+	processes, external := metered(deployed)
+	together := &together{processes: processes}
 	defer together.abandon()
 	var deaths [2]<-chan *deploy.Exit
 	for i := range deployed {
@@ -53,7 +54,7 @@ func (d *Duet) load(ctx context.Context, trials *[2]results.Trial, deployed [2]d
 		default:
 			together.settle(i, t, loaded[i])
 			t.Host.CalibrationMS = [2]float64{before, after}
-			t.Host.Unmetered = len(deployed[i].Processes()) == 0
+			t.Host.Unmetered = external[i]
 		}
 	}
 	return nil

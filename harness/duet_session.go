@@ -39,6 +39,9 @@ func (s DuetSession) Do(ctx context.Context) (*results.Run, ci.Decision, error) 
 	if err := run.Begin(time.Now()); err != nil {
 		return run, none, err
 	}
+	for _, warning := range s.Rules.Warnings(s.Scenario) {
+		s.Note("warning: " + warning)
+	}
 	decision, err := s.play(ctx, run)
 	if ctx.Err() != nil {
 		err = ctx.Err()

@@ -91,7 +91,7 @@ func (k *comparing) rules() (*ci.Rules, error) {
 	}
 	r.Looks = looks
 	s := ci.Scenario{Connections: k.connections, Program: "gateway", Experiment: "external", Topology: ci.Baseline,
-		Report: []string{"p50", "p90", "p99", "p99.9", "achieved"}}
+		Report: []string{"p50", "p90", "p99", "p99.9", "cpu", "achieved"}}
 	if err := s.Rate.UnmarshalText([]byte(k.rate)); err != nil {
 		return nil, usage("--rate %s: %w", k.rate, err)
 	}

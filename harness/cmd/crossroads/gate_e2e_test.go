@@ -72,7 +72,7 @@ func TestCompareTwoLiveSystems(t *testing.T) {
 	}
 	dir := t.TempDir()
 	stdout, stderr, status := crossroadsIn(t, dir, "compare", "--baseline", urls[0], "--candidate", urls[1], "--header", "X-Api-Key: demo", "--path", "/orders",
-		"--pairs", "2", "--rate", "400", "--block", "500ms", "--warmup", "200ms", "--results", "runs", "--format", "json")
+		"--pairs", "2", "--rate", "400", "--margin", "service-p50=5%", "--block", "500ms", "--warmup", "200ms", "--results", "runs", "--format", "json")
 	require.Contains(t, []int{exitOK, exitCannotJudge}, status, "%s", stderr)
 	var document struct {
 		Verdict   ci.Verdict    `json:"verdict"`
