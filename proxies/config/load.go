@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -82,14 +83,17 @@ func parse[T any](file string, data []byte, into *T, check func(*checker)) (*T, 
 	return into, nil
 }
 
-// secret finds values that may be a key written where its hash belongs.
-var secret = regexp.MustCompile(`(?i)(\bsha\w*["']?\s*:\s*)("[^"]*"|'[^']*'|[^\s,}]+)`)
+// secret finds values that may be a key written where its hash belongs, or a secret where a reference to it does.
+var secret = regexp.MustCompile(`(?i)((?:\bsha\w*|client_secret|password)["']?\s*:\s*)("[^"]*"|'[^']*'|[^\s,}{]+)`)
 
-// hideSecrets blanks them in the lines that faults show, at their width, so that carets stay where they point.
+// hideSecrets blanks them in the lines that faults show, at their width, so that carets stay where they point, and in what faults say.
 func hideSecrets(faults strict.Faults) strict.Faults {
 	for i := range faults {
-		faults[i].Text = secret.ReplaceAllStringFunc(faults[i].Text, func(found string) string {
+		f := &faults[i]
+		f.Text = secret.ReplaceAllStringFunc(f.Text, func(found string) string {
 			key := secret.FindStringSubmatch(found)[1]
+			value := strings.Trim(found[len(key):], `"'`)
+			f.Message = strings.ReplaceAll(f.Message, strconv.Quote(value), "a text")
 			return key + strings.Repeat("*", utf8.RuneCountInString(found)-utf8.RuneCountInString(key))
 		})
 	}
