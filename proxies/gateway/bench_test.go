@@ -74,9 +74,15 @@ func serving(tb testing.TB, text string) *caller {
 	require.NoError(tb, err)
 	ended := make(chan error, 1)
 	go func() { ended <- g.Run(ctx, context.Background()) }()
-	conn, err := net.Dial("tcp", g.Addresses()[0].String())
+	tb.Cleanup(func() { stop(); <-ended })
+	return dialed(tb, g.Addresses()[0].String())
+}
+
+func dialed(tb testing.TB, address string) *caller {
+	tb.Helper()
+	conn, err := net.Dial("tcp", address)
 	require.NoError(tb, err)
-	tb.Cleanup(func() { conn.Close(); stop(); <-ended })
+	tb.Cleanup(func() { conn.Close() })
 	return &caller{conn, []byte("GET /a/b HTTP/1.1\r\nHost: example.com\r\nUser-Agent: bench\r\nAccept: */*\r\nX-Api-Key: demo\r\n\r\n"), make([]byte, 4<<10)}
 }
 
