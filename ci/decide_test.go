@@ -172,7 +172,7 @@ func TestADeadCandidateFails(t *testing.T) {
 // and the power against the changes it is made for. The bounds are those of Clopper and Pearson, so that a right gate does not fail
 // this test by the choice of a seed.
 func TestRates(t *testing.T) {
-	const runs = 300
+	const runs = 200
 	rate := func(rounds int, change [3]float64, is func(Decision) bool) stats.Interval {
 		n := 0
 		for seed := range uint64(runs) {

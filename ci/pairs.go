@@ -156,6 +156,9 @@ func (p *Pair) unlike() []string {
 	if l.Rate != r.Rate || l.Connections != r.Connections || l.Duration != r.Duration || l.PlannedTrial.Driver != r.PlannedTrial.Driver {
 		why = append(why, "the two sides were not declared the same load")
 	}
+	if l.Attempt != r.Attempt {
+		why = append(why, "its sides are not of the same attempt: they did not run at the same time")
+	}
 	for _, t := range []*results.Trial{l, r} {
 		due := t.Rate * time.Duration(t.Duration).Seconds()
 		if t.Failure == nil && t.Counts.Planned > 0 && math.Abs(float64(t.Counts.Planned)-due) > max(1, rateSlack*due) {

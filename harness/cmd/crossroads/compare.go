@@ -27,6 +27,7 @@ type comparing struct {
 	method, path, body  string
 	headers, margins    []string
 	block, warmup       time.Duration
+	budget              time.Duration
 	runs, resume        string
 	gate, force         bool
 }
@@ -69,6 +70,7 @@ verdict. Runs of different machines or experiments are refused unless --force.`,
 	f.IntVar(&k.pairs, "pairs", 60, "most pairs of blocks; below 12 there is no verdict")
 	f.DurationVar(&k.block, "block", 8*time.Second, "length of a block")
 	f.DurationVar(&k.warmup, "warmup", time.Second, "length of the warm-up before each block")
+	f.DurationVar(&k.budget, "budget", 0, "most time; without a verdict by then it is inconclusive (default: as long as the pairs take)")
 	f.StringVar(&k.runs, "results", filepath.Join("results", "runs"), "directory that keeps the records")
 	f.StringVar(&k.resume, "resume", "", "complete this run directory, with the same flags as before")
 	f.BoolVar(&k.gate, "gate", false, "exit with 3 where the verdict is fail and with 4 where it is inconclusive")
@@ -82,7 +84,7 @@ const liveScenario = "compare"
 // rules turns the flags into rules, read and checked as a file would be.
 func (k *comparing) rules() (*ci.Rules, error) {
 	r := ci.Standard()
-	r.Block, r.Warmup = units.Duration(k.block), units.Duration(k.warmup)
+	r.Block, r.Warmup, r.Budget = units.Duration(k.block), units.Duration(k.warmup), units.Duration(k.budget)
 	var looks []int
 	for i, look := range r.Looks {
 		if i == 0 || look <= k.pairs {

@@ -72,7 +72,7 @@ func TestCompareTwoLiveSystems(t *testing.T) {
 	}
 	dir := t.TempDir()
 	stdout, stderr, status := crossroadsIn(t, dir, "compare", "--baseline", urls[0], "--candidate", urls[1], "--header", "X-Api-Key: demo", "--path", "/orders",
-		"--pairs", "2", "--rate", "400", "--margin", "service-p50=5%", "--block", "500ms", "--warmup", "200ms", "--results", "runs", "--format", "json")
+		"--pairs", "2", "--rate", "400", "--margin", "service-p50=5%", "--budget", "3s", "--block", "500ms", "--warmup", "200ms", "--results", "runs", "--format", "json")
 	require.Contains(t, []int{exitOK, exitCannotJudge}, status, "%s", stderr)
 	var document struct {
 		Verdict   ci.Verdict    `json:"verdict"`
@@ -122,7 +122,7 @@ func TestGateRunsBothVersionsAndGoesOnWhereItStopped(t *testing.T) {
 	dirs, err := filepath.Glob(filepath.Dir(journal))
 	require.NoError(t, err)
 	require.Len(t, dirs, 1)
-	stdout, stderr, status := crossroadsIn(t, dir, append(args, "--resume", dirs[0])...)
+	stdout, stderr, status := crossroadsIn(t, dir, append(args, "--resume", dirs[0], "--budget", "3s")...)
 	require.Equal(t, exitCannotJudge, status, "%s %s", stdout, stderr)
 	require.Contains(t, stdout, "INCONCLUSIVE")
 	requireNoOrphans(t)
