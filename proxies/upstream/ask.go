@@ -37,21 +37,31 @@ func (t *try) ask(e *endpoint, generation uint64) (result, *exchange.Fault) {
 	r, c, fault := t.attempt(e, generation, until)
 	took := time.Duration(wire.Now() - began)
 	t.x.Upstream += took
+	if t.stream != nil {
+		took = 0 // the client's pace, not the endpoint's
+	}
 	word := "answered"
 	if fault != nil {
 		word = fault.Reason
-		e.settle(generation, blame(fault), took)
+		e.settle(generation, t.blame(fault, until), took)
 		t.endRetry()
 	} else {
-		c.took, c.retry, t.retrying, t.answer = took, t.retrying, false, c
+		c.took, c.retry, c.hurry = took, t.retrying, 0
+		if t.hurried {
+			c.hurry = t.deadline
+		}
+		t.retrying, t.answer = false, c
 	}
 	t.up.observer.Attempt(t.up.name, word)
 	return r, fault
 }
 
 // blame is what a try that failed says about its endpoint.
-func blame(f *exchange.Fault) verdict {
-	if f.Reason == exchange.Overloaded.Reason || f.Status < 500 { // our own limit, or the client's body
+func (t *try) blame(f *exchange.Fault, until wire.Instant) verdict {
+	switch {
+	case f.Reason == exchange.Overloaded.Reason, f.Status < 500: // our own limit, or the client's body
+		return abandoned
+	case t.hurried && until == t.deadline && wire.Now() >= until: // the caller gave it too little time
 		return abandoned
 	}
 	return failure

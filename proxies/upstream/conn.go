@@ -26,6 +26,7 @@ type conn struct {
 	generation uint64
 	took       time.Duration // until the response head was here
 	retry      bool          // it is a retry, and has its place among those in flight
+	hurry      wire.Instant  // the deadline where it is the caller's, else 0
 	response   wire.Response
 	cancel     *exchange.Canceller
 	upload     *upload
@@ -140,6 +141,8 @@ func (c *conn) settle() {
 	v := success
 	switch {
 	case c.tunnel:
+	case c.hurry != 0 && (c.response.Status == 504 || b.Stalled() && wire.Now() >= c.hurry):
+		v = abandoned // whoever lets callers set deadlines must not let them trip breakers
 	case c.response.Status == 429:
 		v = shed
 	case c.response.Status >= 500, b.Stalled(), !whole && b.Err() != nil:

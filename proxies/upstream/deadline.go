@@ -14,20 +14,21 @@ const DeadlineField = "X-Mesh-Timeout"
 
 var deadlineField = []byte(DeadlineField)
 
-// honour makes the exchange end no later than its caller will wait. A field that is not a number says nothing.
-func honour(x *exchange.Exchange) *exchange.Fault {
+// honour makes the exchange end no later than its caller will wait; hurried says that this is sooner than the route's own timeout.
+// A field that is not a number says nothing.
+func honour(x *exchange.Exchange) (hurried bool, _ *exchange.Fault) {
 	left, ok := milliseconds(x.Request.Header.Peek(DeadlineField))
 	if !ok {
-		return nil
-	}
-	at := x.Start.Add(left)
-	if x.Deadline.IsZero() || at.Before(x.Deadline) {
-		x.Deadline = at
+		return false, nil
 	}
 	if left == 0 {
-		return deadlinePassed
+		return true, deadlinePassed
 	}
-	return nil
+	at := x.Start.Add(left)
+	if hurried = x.Deadline.IsZero() || at.Before(x.Deadline); hurried {
+		x.Deadline = at
+	}
+	return hurried, nil
 }
 
 var deadlinePassed = exchange.UpstreamTimeout.With("the caller's deadline had passed")

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"io"
 	"net"
 	"net/http"
 	"strconv"
@@ -101,7 +102,37 @@ func BenchmarkDeadlineField(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		x.Deadline = time.Time{}
-		_ = honour(x)
+		_, _ = honour(x)
 		carry(x, 1<<60)
+	}
+}
+
+// TestAShortDeadlineBlamesNobody: a caller that leaves too little time must not trip the breaker for all the others.
+func TestAShortDeadlineBlamesNobody(t *testing.T) {
+	head := "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"
+	for name, answer := range map[string]func(net.Conn, *http.Request) bool{
+		"no answer":           silence,
+		"half an answer":      func(c net.Conn, r *http.Request) bool { say(head)(c, r); return silence(c, r) },
+		"the callee gives up": say("HTTP/1.1 504 Late\r\nX-Mesh-Error: upstream_timeout\r\nContent-Length: 0\r\n\r\n"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := startOrigin(t, answer)
+			u := start(t, config.Upstream{Breaker: config.Breaker{ConsecutiveFailures: 1}}, o.address)
+			ask := func(route exchange.Route, field string) {
+				x := newExchange("GET", &route)
+				if field != "" {
+					x.Request.Header.Set(DeadlineField, field)
+				}
+				if u.Forward(x) == exchange.Continue && x.ResponseBody != nil {
+					_, _ = io.ReadAll(x.ResponseBody)
+				}
+				x.Release()
+			}
+			ask(exchange.Route{Timeout: time.Hour, CarryDeadline: true}, "100")
+			require.Zero(t, u.Endpoints()[0].Failed)
+			require.Equal(t, "closed", u.Endpoints()[0].Breaker)
+			ask(exchange.Route{Timeout: 100 * time.Millisecond, CarryDeadline: true}, "3600000")
+			require.EqualValues(t, 1, u.Endpoints()[0].Failed, "the route's own timeout does blame it")
+		})
 	}
 }

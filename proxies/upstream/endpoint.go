@@ -163,7 +163,7 @@ func (e *endpoint) settle(generation uint64, v verdict, took time.Duration) {
 func (e *endpoint) learn(v verdict, took time.Duration, now time.Time, recovered bool) {
 	at := now.Sub(e.up.start)
 	switch {
-	case v == abandoned:
+	case v == abandoned, v == success && took == 0:
 	case recovered:
 		e.rtt.set(at, took.Seconds())
 	case v == success:

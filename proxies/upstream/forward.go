@@ -17,12 +17,14 @@ func (u *Upstream) Forward(x *exchange.Exchange) exchange.Step {
 	if terms.Timeout > 0 && x.Deadline.IsZero() {
 		x.Deadline = x.Start.Add(terms.Timeout)
 	}
+	hurried := false
 	if terms.CarryDeadline {
-		if fault := honour(x); fault != nil {
+		var fault *exchange.Fault
+		if hurried, fault = honour(x); fault != nil {
 			return x.Fail(fault)
 		}
 	}
-	t := try{x: x, up: u, terms: terms, deadline: wire.At(x.Deadline), fleet: u.fleet.Load()}
+	t := try{x: x, up: u, terms: terms, deadline: wire.At(x.Deadline), hurried: hurried, fleet: u.fleet.Load()}
 	if len(u.config.HashBy) > 0 {
 		t.key = hashKey(x, u.config.HashBy)
 	}
@@ -47,6 +49,7 @@ type try struct {
 	terms    *exchange.Route
 	fleet    *fleet
 	deadline wire.Instant
+	hurried  bool        // the deadline is the caller's: that it passes says nothing about an endpoint
 	body     []byte      // of the request, whole, where it is here
 	stream   wire.Body   // else
 	tried    []*endpoint // grows only where a try failed
