@@ -60,13 +60,29 @@ func (s Search) Find(ctx context.Context, try func(ctx context.Context, rate flo
 	f := &searching{Search: s, try: try, tally: map[float64][2]int{}}
 	b, err := f.find(ctx)
 	b.Steps = f.steps
+	if errors.Is(err, errNoEvidence) {
+		f.onlySeen(&b)
+		b.Note, err = err.Error()+"; the ends are not confirmed", nil
+	}
 	if b.Low > 0 && b.High > 0 {
 		b.Width = b.High/b.Low - 1
 	}
-	if errors.Is(err, errNoEvidence) {
-		b.Note, err = err.Error(), nil
-	}
 	return b, err
+}
+
+// onlySeen moves the ends of a search that was given up to rates that were tried and never answered otherwise: an end that was about
+// to be tried is no finding.
+func (f *searching) onlySeen(b *Bracket) {
+	low, high := 0.0, 0.0
+	for rate, t := range f.tally {
+		if rate <= b.Low && t[0] > 0 && t[1] == 0 {
+			low = max(low, rate)
+		}
+		if b.High > 0 && rate >= b.High && t[1] > 0 && t[0] == 0 && (high == 0 || rate < high) {
+			high = rate
+		}
+	}
+	b.Low, b.High = low, high
 }
 
 func (f *searching) find(ctx context.Context) (Bracket, error) {
@@ -169,8 +185,8 @@ func (f *searching) confirm(ctx context.Context, b *Bracket) (moved bool, err er
 		if err != nil {
 			return false, err
 		}
-		if answer == Misses {
-			b.Low = f.outwards(b.Low, 1/(1+f.Width))
+		if answer == Misses { // then it may be the upper end, which is asked once the lower one holds
+			b.Low, b.High = f.outwards(b.Low, 1/(1+f.Width)), b.Low
 			return b.Low > 0, nil
 		}
 	}

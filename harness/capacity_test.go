@@ -82,6 +82,22 @@ func TestSearchWithoutEvidence(t *testing.T) {
 	require.Equal(t, 800.0, b.Low)
 	require.Zero(t, b.High)
 	require.Contains(t, b.Note, "the driver was the bottleneck")
+
+	// The lower end gives way when it is confirmed, and the rate below it cannot be tried.
+	seen := map[float64]int{}
+	b = find(t, s, func(rate float64) (Answer, error) {
+		seen[rate]++
+		if seen[rate] > 1 && rate < 1600 {
+			return Misses, nil
+		}
+		if rate < 1500 && rate > 800 && len(seen) > 7 {
+			return Unknown, errNoEvidence
+		}
+		return knee(1500)(rate)
+	})
+	require.Contains(t, b.Note, "not confirmed")
+	require.Equal(t, 1, seen[b.Low], "the rate that could not be tried is no end")
+	require.Positive(t, seen[b.High])
 	broken := errors.New("disk full")
 	_, err := s.Find(t.Context(), func(context.Context, float64) (Answer, error) { return Unknown, broken })
 	require.ErrorIs(t, err, broken)
