@@ -20,15 +20,15 @@ import (
 
 // measuring is what bench and run have in common.
 type measuring struct {
-	rates              string
-	rounds             int
-	duration, warmup   time.Duration
-	only               []string
-	driver, resume     string
-	seed               uint64
-	keep               bool
-	runs, html, report string
-	progress           string
+	rates            string
+	rounds           int
+	duration, warmup time.Duration
+	only             []string
+	driver, resume   string
+	seed             uint64
+	keep             bool
+	runs             string
+	progress         string
 }
 
 func (m *measuring) flags(c *cobra.Command) {
