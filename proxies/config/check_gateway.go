@@ -75,6 +75,9 @@ func (c *checker) routes(g *Gateway) {
 		for j, m := range r.Match {
 			c.match(strict.Index(path+".match", j), m)
 		}
+		for j, flaw := range r.Tolerate {
+			c.oneOf(strict.Index(path+".tolerate", j), "flaw of a path", flaw, PathFlaws...)
+		}
 		c.reachable(path, r, taken)
 		if r.Compose != nil {
 			c.compose(path, r, g)
@@ -83,6 +86,9 @@ func (c *checker) routes(g *Gateway) {
 		c.backends(path, r, g)
 	}
 }
+
+// PathFlaws are the words for ways in which a path is ambiguous, in the order of package wire's bits.
+var PathFlaws = []string{"encoded_slash", "encoded_nul", "dot_segment", "empty_segment"}
 
 func (c *checker) backends(path string, r Route, g *Gateway) {
 	if len(r.Backends) == 0 {

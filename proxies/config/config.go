@@ -102,6 +102,7 @@ type Route struct {
 	Idle     units.Duration `yaml:"stream_idle,omitempty" json:"stream_idle"`
 	MaxBody  units.Bytes    `yaml:"max_body,omitempty" json:"max_body"` // of a request; 0: what clients.max_body says
 	Retry    Retry          `yaml:"retry,omitempty" json:"retry"`
+	Tolerate []string       `yaml:"tolerate,omitempty" json:"tolerate,omitempty"` // of an ambiguous path, which is refused else: see PathFlaws
 }
 
 // Match holds when all of its parts hold.

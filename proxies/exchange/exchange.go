@@ -31,6 +31,7 @@ type Exchange struct {
 	ID       string        // X-Request-Id; valid until Finish
 	Trace    Trace         // W3C trace context
 	Path     []byte        // the path bytes that are matched, authorized and forwarded, without the query
+	Flaws    wire.Flaw     // of Path; zero where whoever read the head refuses them
 	Start    time.Time     // the head was read
 	Deadline time.Time     // zero: none; covers retries and the body
 	Endpoint string        // address of the endpoint that answered, "" if none did

@@ -1,6 +1,10 @@
 package exchange
 
-import "time"
+import (
+	"time"
+
+	"crossroads/proxies/wire"
+)
 
 // Route is where a request goes and under which terms. It is immutable and shared by all exchanges of a snapshot.
 type Route struct {
@@ -11,6 +15,7 @@ type Route struct {
 	Idle     time.Duration // silence on a streamed body; 0: none
 	MaxBody  int64         // request body in bytes; 0: no limit
 	Retry    Retry
+	Tolerate wire.Flaw // ways in which the path may be ambiguous
 	// CarryDeadline makes the exchange end when its caller will have given up (X-Mesh-Timeout), and tells the callee.
 	CarryDeadline bool
 	Stages        map[string]string // per-route mode of a stage: off, shadow or on

@@ -24,6 +24,7 @@ import (
 	"crossroads/proxies/listen"
 	"crossroads/proxies/operate"
 	"crossroads/proxies/telemetry"
+	"crossroads/proxies/wire"
 )
 
 // Options is what a gateway needs besides its configuration.
@@ -121,7 +122,8 @@ func (g *Gateway) open(i int, l config.Listener, clients config.Clients) error {
 	if err != nil {
 		return operate.Hint(err, "another process may hold the address; `listen` in the configuration chooses another")
 	}
-	server := listen.New(listen.Options{Clients: clients, Service: g, TLS: g.serverTLS(i, l.TLS), Via: "gateway", Observer: g.metrics})
+	server := listen.New(listen.Options{Clients: clients, Service: g, TLS: g.serverTLS(i, l.TLS), Via: "gateway", Observer: g.metrics,
+		Tolerate: wire.AnyFlaw}) // routing refuses what the route does not tolerate
 	g.fronts = append(g.fronts, front{listener, server})
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"reflect"
+	"slices"
 	"strings"
 
 	"crossroads/proxies/config"
@@ -146,6 +147,9 @@ func (s *snapshot) buildRoutes(parts *telemetry.Parts) error {
 		made := &exchange.Route{
 			Name: r.Name, Timeout: r.Timeout.D(), PerTry: r.PerTry.D(), Idle: r.Idle.D(), MaxBody: int64(r.MaxBody),
 			Retry: exchange.Retry{Attempts: r.Retry.Attempts, On: r.Retry.Codes, Backoff: r.Retry.Backoff.D(), MaxBackoff: r.Retry.MaxBackoff.D()},
+		}
+		for _, flaw := range r.Tolerate {
+			made.Tolerate |= 1 << slices.Index(config.PathFlaws, flaw)
 		}
 		for _, b := range r.Backends {
 			made.Backends = append(made.Backends, exchange.Backend{Name: b.Upstream, Weight: b.Weight, To: s.upstreams[b.Upstream]})

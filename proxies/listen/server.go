@@ -22,7 +22,7 @@ type Options struct {
 	PeerID   func(tls.ConnectionState) string // the verified identity of a TLS peer; may be nil
 	Take     map[string]Taker                 // by ALPN protocol: connections that carry no HTTP
 	Via      string                           // pseudonym put into Via on requests (RFC 9110 7.6.3); "": none
-	Tolerate wire.Flaw                        // path flaws that are let through
+	Tolerate wire.Flaw                        // path flaws that are let through, to be judged by the service
 	Observer Observer                         // may be nil
 }
 

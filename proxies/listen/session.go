@@ -137,7 +137,7 @@ func (n *session) serve() bool {
 	}
 	x := &n.x
 	x.Start = time.Now()
-	x.Path = n.head.Path
+	x.Path, x.Flaws = n.head.Path, n.head.Flaws
 	x.Close = n.head.Close || n.server.stopping.Load()
 	body := &n.conn.Body
 	if body.Length() != 0 {

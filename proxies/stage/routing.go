@@ -7,8 +7,8 @@ import (
 	"crossroads/proxies/route"
 )
 
-// Routing finds the route of a request and with it the deadline; without a route it fails with no_route (404). It does not
-// allocate.
+// Routing finds the route of a request and with it the deadline; without a route it fails with no_route (404), and where the path
+// is ambiguous in a way that the route does not tolerate, with ambiguous_path (400). It does not allocate.
 type Routing struct{ index *route.Index }
 
 // NewRouting makes the stage.
@@ -21,7 +21,11 @@ func (s *Routing) Name() string { return "route" }
 func (s *Routing) Inward(x *exchange.Exchange) exchange.Step {
 	h := &x.Request.Header
 	q := route.Question{Host: h.Host(), Path: x.Path, Query: query(x), Method: h.Method(), Header: h}
-	if x.Route = s.index.Find(&q); x.Route == nil {
+	x.Route = s.index.Find(&q)
+	switch {
+	case x.Flaws != 0 && (x.Route == nil || x.Flaws&^x.Route.Tolerate != 0):
+		return x.Fail(exchange.AmbiguousPath)
+	case x.Route == nil:
 		return x.Fail(exchange.NoRoute)
 	}
 	if x.Route.Timeout > 0 {

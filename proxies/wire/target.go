@@ -13,6 +13,9 @@ const (
 	BadEncoding                   // % without two hexadecimal digits
 )
 
+// AnyFlaw is every flaw that a path can have and still be read: BadEncoding cannot.
+const AnyFlaw = EncodedSlash | EncodedNUL | DotSegment | EmptySegment
+
 // PathFlaws finds what is ambiguous in a path. An encoded dot, and a segment's parameters (..;x), count as some servers read them:
 // decoded, and cut off.
 func PathFlaws(path []byte) (f Flaw) {

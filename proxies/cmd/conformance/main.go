@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -74,7 +75,7 @@ func hold(ctx context.Context, stdout io.Writer, o conformance.Options, listen s
 	defer origin.Close()
 	o.Origin = origin
 	found, err := conformance.Run(ctx, o)
-	if err != nil {
+	if err != nil && len(found) == 0 {
 		return operate.Hint(err, "start the proxy first, and let it forward every path to %s", origin.Address)
 	}
 	if len(found) == 0 {
@@ -93,6 +94,9 @@ func hold(ctx context.Context, stdout io.Writer, o conformance.Options, listen s
 	}
 	if _, err := out.WriteTo(stdout); err != nil {
 		return err
+	}
+	if err != nil {
+		return fmt.Errorf("stopped after %d cases: %w", len(found), err)
 	}
 	for i := range found {
 		if f := &found[i]; f.Unsafe != "" || f.Must() && !f.Right {
