@@ -53,8 +53,6 @@ func collect(root fs.FS, tools map[string]string) (Environment, error) {
 	}
 	if e.Commit, e.Dirty, err = commit(); err != nil {
 		warn("the git commit is not known: %v", err)
-	} else if e.Dirty {
-		warn("the source has changes that are not committed")
 	}
 	e.Machine = fingerprint(&e)
 	return e, nil
