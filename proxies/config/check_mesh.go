@@ -44,6 +44,10 @@ func (c *checker) outbound(s *Sidecar) {
 	c.within(path+".per_try", out.PerTry, out.Timeout, "timeout")
 	c.retry(path+".retry", out.Retry)
 	c.outboundTCP(s)
+	c.splits(path+".splits", out.Splits, func(name string) bool {
+		_, listed := out.Upstreams.Get(name)
+		return listed || out.Discover
+	})
 	if out.Discover && (s.Identity == nil || s.Identity.Control == nil) {
 		c.fault(path+".discover", "discover needs a control plane: add `identity` with `control`")
 	}
@@ -117,6 +121,7 @@ func cutWildcard(id string) (string, bool) {
 func (c *checker) endpoints(e *Endpoints) {
 	c.version(e.Version)
 	c.meshAuthorization("$.authorization", e.Authorization, true)
+	c.splits("$.splits", e.Splits, func(name string) bool { _, known := e.Services.Get(name); return known })
 	taken := map[string]bool{}
 	for name, s := range e.Services.All() {
 		path := strict.Key("$.services", name)

@@ -250,6 +250,7 @@ type Outbound struct {
 	PerTry    units.Duration       `yaml:"per_try,omitempty" json:"per_try"`
 	Idle      units.Duration       `yaml:"stream_idle,omitempty" json:"stream_idle"`
 	Retry     Retry                `yaml:"retry,omitempty" json:"retry"`
+	Splits    []Split              `yaml:"splits,omitempty" json:"splits,omitempty"`
 	TCP       []OutboundTCP        `yaml:"tcp,omitempty" json:"tcp,omitempty"`
 	// Transparent takes connections that the kernel redirected; see `sidecar intercept`.
 	Transparent *Transparent `yaml:"transparent,omitempty" json:"transparent,omitempty"`
@@ -285,6 +286,7 @@ type Endpoints struct {
 	Version       int                 `yaml:"version" json:"version"`
 	Services      strict.Map[Service] `yaml:"services" json:"services"`
 	Authorization *MeshAuthorization  `yaml:"authorization,omitempty" json:"authorization,omitempty"` // of the whole mesh
+	Splits        []Split             `yaml:"splits,omitempty" json:"splits,omitempty"`
 }
 
 // Service is where one service can be reached.

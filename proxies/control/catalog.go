@@ -18,6 +18,7 @@ type catalog struct {
 	mu       sync.Mutex
 	services map[string]discovery.Service
 	policies *discovery.Authorization
+	splits   []config.Split
 	bundle   string
 	newest   *published
 	changed  chan struct{} // closed when newest is replaced
@@ -40,14 +41,14 @@ func (c *catalog) current() (*published, <-chan struct{}) {
 	return c.newest, c.changed
 }
 
-// setServices replaces the services and who may call them.
-func (c *catalog) setServices(services map[string]discovery.Service, policies *discovery.Authorization) error {
+// setServices replaces the services, who may call them, and how calls to them are split.
+func (c *catalog) setServices(services map[string]discovery.Service, policies *discovery.Authorization, splits []config.Split) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.newest != nil && reflect.DeepEqual(services, c.services) && reflect.DeepEqual(policies, c.policies) {
+	if c.newest != nil && reflect.DeepEqual(services, c.services) && reflect.DeepEqual(policies, c.policies) && reflect.DeepEqual(splits, c.splits) {
 		return nil
 	}
-	c.services, c.policies = services, policies
+	c.services, c.policies, c.splits = services, policies, splits
 	return c.publish()
 }
 
@@ -73,7 +74,7 @@ func (c *catalog) publish() error {
 	if c.newest != nil && version <= c.newest.snapshot.Version {
 		version = c.newest.snapshot.Version + 1
 	}
-	snapshot := discovery.Snapshot{Version: version, Published: now, Bundle: c.bundle, Services: c.services, Authorization: c.policies}
+	snapshot := discovery.Snapshot{Version: version, Published: now, Bundle: c.bundle, Services: c.services, Authorization: c.policies, Splits: c.splits}
 	line, err := discovery.Encode(discovery.Message{Format: discovery.Format, Snapshot: &snapshot})
 	if err != nil {
 		return err

@@ -173,7 +173,7 @@ func TestSnapshotsAreAtomic(t *testing.T) {
 	last := uint64(0)
 	for i := range 40 {
 		want := byte(i % 9)
-		require.NoError(t, k.catalog.setServices(parse(t, both(want)), nil))
+		require.NoError(t, k.catalog.setServices(parse(t, both(want)), nil, nil))
 		for {
 			s := <-applied
 			require.Greater(t, s.Version, last)

@@ -67,7 +67,7 @@ func (f *fleet) publish(t testing.TB, services, change int) (version uint64, sin
 			{Address: fmt.Sprintf("10.0.%d.%d:80", i%256, change%256), Weight: 1, Identity: service("db")}}}
 	}
 	since = time.Now()
-	require.NoError(t, f.catalog.setServices(next, nil))
+	require.NoError(t, f.catalog.setServices(next, nil, nil))
 	newest, _ := f.catalog.current()
 	return newest.snapshot.Version, since
 }

@@ -126,7 +126,7 @@ func (k *Control) useEndpoints() error {
 	if err != nil {
 		return err
 	}
-	return k.catalog.setServices(servicesOf(e), policies)
+	return k.catalog.setServices(servicesOf(e), policies, e.Splits)
 }
 
 func readAll(files []string) ([][]byte, error) {

@@ -48,6 +48,7 @@ type Snapshot struct {
 	Services  map[string]Service `json:"services"`
 	// Authorization holds in the whole mesh; nil: everybody may call everything.
 	Authorization *Authorization `json:"authorization,omitempty"`
+	Splits        []config.Split `json:"splits,omitempty"`
 }
 
 // Service is where one service can be reached.

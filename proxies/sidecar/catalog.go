@@ -11,6 +11,7 @@ import (
 	"crossroads/proxies/discovery"
 	"crossroads/proxies/exchange"
 	"crossroads/proxies/identity"
+	"crossroads/proxies/route"
 	"crossroads/proxies/telemetry"
 	"crossroads/proxies/upstream"
 )
@@ -18,23 +19,27 @@ import (
 // catalog knows the services that the application may call: those listed in the file, and those that the control plane names.
 // Requests read one table, which is replaced as a whole.
 type catalog struct {
-	config  *config.Sidecar
-	source  *identity.Source
-	metrics *telemetry.Metrics
-	table   atomic.Pointer[table]
-	mu      sync.Mutex // of replacing the table
-	carried carried
+	config   *config.Sidecar
+	source   *identity.Source
+	metrics  *telemetry.Metrics
+	table    atomic.Pointer[table]
+	mu       sync.Mutex // of replacing the table
+	carried  carried
+	copies   chan struct{} // mirrored calls under way
+	mirrored *telemetry.Mirrored
 }
 
 type table struct {
-	routes    map[string]*exchange.Route
-	upstreams map[string]*upstream.Upstream
-	addresses map[netip.AddrPort]string // by which applications know services
-	awaiting  bool                      // the control plane has not spoken yet
+	routes      map[string]*exchange.Route
+	upstreams   map[string]*upstream.Upstream
+	addresses   map[netip.AddrPort]string // by which applications know services
+	splits      *route.Index              // nil: none; what it finds is a key of splitRoutes
+	splitRoutes map[*exchange.Route]*splitRoute
+	awaiting    bool // the control plane has not spoken yet
 }
 
 func newCatalog(c *config.Sidecar, source *identity.Source, m *telemetry.Metrics) (*catalog, error) {
-	k := &catalog{config: c, source: source, metrics: m}
+	k := &catalog{config: c, source: source, metrics: m, copies: make(chan struct{}, maxCopies), mirrored: m.NewMirrored()}
 	t := &table{routes: map[string]*exchange.Route{}, upstreams: map[string]*upstream.Upstream{}, awaiting: c.Outbound.Discover}
 	for name, terms := range c.Outbound.Upstreams.All() {
 		if err := k.put(t, name, terms); err != nil {
@@ -42,6 +47,9 @@ func newCatalog(c *config.Sidecar, source *identity.Source, m *telemetry.Metrics
 		}
 	}
 	k.readAddresses(t, nil)
+	if err := k.readSplits(t, nil); err != nil {
+		return nil, err
+	}
 	k.table.Store(t)
 	return k, nil
 }
@@ -117,6 +125,9 @@ func (k *catalog) discover(d discovery.Snapshot) {
 		addresses[name] = s.Addresses
 	}
 	k.readAddresses(next, addresses)
+	if err := k.readSplits(next, d.Splits); err != nil {
+		k.metrics.Rejected("splits") // config has checked them: only a rule without a route could get here
+	}
 	k.table.Store(next)
 	for name, u := range old.upstreams {
 		if next.upstreams[name] != u {

@@ -46,6 +46,7 @@ func (s *Sidecar) outboundChain() exchange.Service {
 	b.add(stage.NewRequestID(true))         // the application passes on what it was given
 	b.add(stage.NewTrace())                 // continued: a hop of its own in the trace
 	b.add(stage.NewService(s.catalog.find)) // which service the Host field names; balancing is behind it
+	b.add(splitStage{s.catalog})            // and which one answers in its place
 	return s.finish(b)
 }
 

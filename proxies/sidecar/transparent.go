@@ -138,6 +138,7 @@ func (s *Sidecar) transparentChain() exchange.Service {
 	b.add(stage.NewRequestID(true))               // the application passes on what it was given
 	b.add(stage.NewTrace())                       // continued: a hop of its own in the trace
 	b.add(stage.NewDestination(s.catalog.findAt)) // which service the address is one of; balancing is behind it
+	b.add(splitStage{s.catalog})                  // and which one answers in its place
 	return s.finish(b)
 }
 

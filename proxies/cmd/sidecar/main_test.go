@@ -37,7 +37,7 @@ func TestExitCodes(t *testing.T) {
 	bad := filepath.Join(t.TempDir(), "bad.yaml")
 	require.NoError(t, os.WriteFile(bad, []byte("version: 2\n"), 0o600))
 	for args, code := range map[string]int{
-		"version": 0, "--help": 0, "validate -c example.yaml": 0,
+		"version": 0, "--help": 0, "validate -c example.yaml": 0, "validate -c example-mesh.yaml": 0,
 		"frobnicate": 2, "validate": 2, "validate --frob": 2, "validate more -c example.yaml": 2, "validate -c " + bad: 2,
 		"run -c " + bad:            2,
 		"validate -c missing.yaml": 1,
