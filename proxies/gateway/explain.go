@@ -11,6 +11,7 @@ import (
 	"crossroads/proxies/exchange"
 	"crossroads/proxies/operate"
 	"crossroads/proxies/route"
+	"crossroads/proxies/wire"
 )
 
 // Explain writes which route a request takes and why no other. Nothing is opened or connected to.
@@ -32,7 +33,7 @@ func Explain(w io.Writer, c *config.Gateway, method, host, target string, fields
 	backends := map[string][]config.Backend{}
 	parts := map[string]*config.Compose{}
 	for _, r := range c.Routes {
-		rules = append(rules, route.Rule{Hosts: r.Hosts, Match: r.Match, Route: &exchange.Route{Name: r.Name}})
+		rules = append(rules, route.Rule{Hosts: r.Hosts, Match: r.Match, Route: &exchange.Route{Name: r.Name, Tolerate: tolerated(r.Tolerate)}})
 		backends[r.Name], parts[r.Name] = r.Backends, r.Compose
 	}
 	index, err := route.Build(rules)
@@ -41,6 +42,10 @@ func Explain(w io.Writer, c *config.Gateway, method, host, target string, fields
 	}
 	e := index.Explain(&route.Question{
 		Host: []byte(host), Path: []byte(path), Query: []byte(query), Method: []byte(method), Header: &header})
+	if f := wire.PathFlaws([]byte(path)); f != 0 && (e.Route == nil || f&^e.Route.Tolerate != 0) {
+		_, err := fmt.Fprintf(w, "the path is ambiguous: answered with 400 ambiguous_path, since no route that it matches tolerates that\n")
+		return err
+	}
 	if e.Route == nil {
 		_, err := fmt.Fprintf(w, "no route: answered with 404 no_route\n")
 		return err

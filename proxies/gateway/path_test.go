@@ -36,6 +36,15 @@ func TestRoutesTolerateSingleFlaws(t *testing.T) {
 	g.shows(`gateway_rejected_requests_total{reason="ambiguous_path"}`)
 }
 
+func TestExplainKnowsAmbiguousPaths(t *testing.T) {
+	c := parse(t, "upstreams: {u: {endpoints: [{address: \"h:1\"}]}}\nroutes: [{name: all, backends: [{upstream: u}], tolerate: [empty_segment]}]\n")
+	for path, says := range map[string]string{"/a//b": "route all", "/a%2fb": "400 ambiguous_path", "/a%zz": "400 ambiguous_path"} {
+		var out strings.Builder
+		require.NoError(t, Explain(&out, c, "GET", "h", path, nil))
+		require.Contains(t, out.String(), says, path)
+	}
+}
+
 // raw sends bytes and returns the status of the one answer.
 func raw(t *testing.T, g *running, bytes string) int {
 	t.Helper()

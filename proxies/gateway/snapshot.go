@@ -17,6 +17,7 @@ import (
 	"crossroads/proxies/route"
 	"crossroads/proxies/telemetry"
 	"crossroads/proxies/upstream"
+	"crossroads/proxies/wire"
 )
 
 // snapshot is one configuration in force: everything a request needs. It never changes; endpoints change inside their upstream.
@@ -148,9 +149,7 @@ func (s *snapshot) buildRoutes(parts *telemetry.Parts) error {
 			Name: r.Name, Timeout: r.Timeout.D(), PerTry: r.PerTry.D(), Idle: r.Idle.D(), MaxBody: int64(r.MaxBody),
 			Retry: exchange.Retry{Attempts: r.Retry.Attempts, On: r.Retry.Codes, Backoff: r.Retry.Backoff.D(), MaxBackoff: r.Retry.MaxBackoff.D()},
 		}
-		for _, flaw := range r.Tolerate {
-			made.Tolerate |= 1 << slices.Index(config.PathFlaws, flaw)
-		}
+		made.Tolerate = tolerated(r.Tolerate)
 		for _, b := range r.Backends {
 			made.Backends = append(made.Backends, exchange.Backend{Name: b.Upstream, Weight: b.Weight, To: s.upstreams[b.Upstream]})
 		}
@@ -181,4 +180,12 @@ func (s *snapshot) describe() {
 	settings, _ := json.Marshal(s.config.Stages) // strings and numbers: cannot fail
 	sum := sha256.Sum256(append([]byte(s.stages+"\n"), settings...))
 	s.hash = hex.EncodeToString(sum[:8])
+}
+
+// tolerated reads the words of a route's tolerate.
+func tolerated(words []string) (f wire.Flaw) {
+	for _, w := range words {
+		f |= 1 << slices.Index(config.PathFlaws, w)
+	}
+	return f
 }
