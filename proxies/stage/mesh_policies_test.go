@@ -1,7 +1,9 @@
 package stage_test
 
 import (
+	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -148,4 +150,18 @@ func TestMeshAuthorizationSuite(t *testing.T) {
 	c := st.Connections()
 	require.Equal(t, exchange.Denied, c.Admit(&exchange.Conn{Peer: exchange.Peer{ID: orders}, Port: 80}), "paths are not known")
 	require.Equal(t, exchange.PoliciesUnknown, early.Connections().Admit(&exchange.Conn{}))
+}
+
+func TestDestinationSuite(t *testing.T) {
+	known := &exchange.Route{Name: "stock", Timeout: time.Second}
+	st := stage.NewDestination(func(to netip.AddrPort) (*exchange.Route, *exchange.Fault) {
+		if to.Port() == 0 {
+			return known, nil
+		}
+		return nil, exchange.NoRoute
+	})
+	stagetest.Run(t, stagetest.Suite{New: always(st), Free: true, Pass: []request{{}}})
+	x := through(request{Fields: []string{"Host: another"}}, st)
+	require.Equal(t, known, x.Route, "the address decides, not the Host field")
+	require.Equal(t, x.Start.Add(time.Second), x.Deadline)
 }
