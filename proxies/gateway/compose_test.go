@@ -99,7 +99,7 @@ func TestRequiredPartFailsTheWhole(t *testing.T) {
 		says   string
 	}{
 		"refused":   {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(404) }, 502, "status_4xx"},
-		"redirects": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/x", 302) }, 502, "status_3xx"},
+		"redirects": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/x", http.StatusFound) }, 502, "status_3xx"},
 		"cut": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "10")
 			fmt.Fprint(w, "short")
@@ -111,8 +111,13 @@ func TestRequiredPartFailsTheWhole(t *testing.T) {
 	}
 	for name, f := range fails {
 		t.Run(name, func(t *testing.T) {
-			waited := make(chan struct{})
-			g := composing(t, "", f.user, func(w http.ResponseWriter, r *http.Request) {
+			asked, waited := make(chan struct{}), make(chan struct{})
+			fail := func(w http.ResponseWriter, r *http.Request) {
+				<-asked // a part that was never sent has no origin to see its end
+				f.user(w, r)
+			}
+			g := composing(t, "", fail, func(w http.ResponseWriter, r *http.Request) {
+				close(asked)
 				<-r.Context().Done() // ends because the required part failed, not because it was slow
 				close(waited)
 			}, says("text/plain", "ad"))
