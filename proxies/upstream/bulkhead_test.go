@@ -50,7 +50,6 @@ func TestGateAdmitsExactlyItsLimit(t *testing.T) {
 
 // heard is an observer that keeps what it heard, and counts it.
 type heard struct {
-	silent
 	mu     sync.Mutex
 	counts map[string]int
 }
