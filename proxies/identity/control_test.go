@@ -114,10 +114,12 @@ func TestControlSourceRefuses(t *testing.T) {
 		}, "status 403, id_not_allowed: not with this token"},
 		"a status without words": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) }, "status 502"},
 		"no JSON":                {func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("<html>")) }, "reading the answer"},
-		"a redirect":             {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "https://elsewhere.test/", http.StatusTemporaryRedirect) }, "redirect"},
-		"no SVID":                {func(w http.ResponseWriter, _ *http.Request) { reply(w, "", string(a.Bundle().PEM())) }, "no certificate"},
-		"no bundle":              {func(w http.ResponseWriter, _ *http.Request) { reply(w, string(somebody[0]), "") }, "no certificate"},
-		"another key":            {func(w http.ResponseWriter, _ *http.Request) { reply(w, string(somebody[0]), string(somebody[2])) }, "does not belong to the private key"},
+		"a redirect": {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "https://elsewhere.test/", http.StatusTemporaryRedirect)
+		}, "redirect"},
+		"no SVID":     {func(w http.ResponseWriter, _ *http.Request) { reply(w, "", string(a.Bundle().PEM())) }, "no certificate"},
+		"no bundle":   {func(w http.ResponseWriter, _ *http.Request) { reply(w, string(somebody[0]), "") }, "no certificate"},
+		"another key": {func(w http.ResponseWriter, _ *http.Request) { reply(w, string(somebody[0]), string(somebody[2])) }, "does not belong to the private key"},
 		"roots of somebody else": {func(w http.ResponseWriter, r *http.Request) {
 			reply(w, string(somebody[0]), string(other.Bundle().PEM()))
 		}, "untrusted"},
