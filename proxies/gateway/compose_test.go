@@ -31,8 +31,9 @@ func says(typ, body string) http.HandlerFunc {
 	}
 }
 
-// composing starts a gateway whose one route composes user (required), then reviews and ads (optional).
-func composing(t *testing.T, more string, handlers ...http.HandlerFunc) *running {
+// composing starts a gateway whose one route composes user (required), then reviews and ads (optional). patience is how long reviews may
+// take.
+func composing(t *testing.T, patience, more string, handlers ...http.HandlerFunc) *running {
 	t.Helper()
 	var addresses []string
 	for _, h := range handlers {
@@ -43,8 +44,8 @@ func composing(t *testing.T, more string, handlers ...http.HandlerFunc) *running
     match: [{path: {exact: /page}}]
     compose:
       parts:
-        user: {upstream: u0, path: "/users/1?full=1", pass_query: true}
-        reviews: {upstream: u1, path: /reviews, optional: true, timeout: 300ms, max_body: 1KiB}
+        user: {upstream: u0, path: "/users/1?full=1", pass_query: true, timeout: 20s}
+        reviews: {upstream: u1, path: /reviews, optional: true, timeout: `+patience+`, max_body: 1KiB}
         ads: {upstream: u2, path: /ads, optional: true, max_body: 1KiB}
 `+more)
 }
@@ -59,7 +60,7 @@ func TestComposesPartsInOrder(t *testing.T) {
 			says(typ, body)(w, r)
 		}
 	}
-	g := composing(t, "ledger: {sample: 100%}\n", part("application/json", ` {"id": 1} `), part("text/plain", "a \"b\"\n"), part("image/png", "\xff\x00"))
+	g := composing(t, "2s", "ledger: {sample: 100%}\n", part("application/json", ` {"id": 1} `), part("text/plain", "a \"b\"\n"), part("image/png", "\xff\x00"))
 	asked := map[string]bool{}
 	go func() {
 		for range 3 {
@@ -82,7 +83,7 @@ func TestOptionalPartsMayFail(t *testing.T) {
 	released := make(chan struct{})
 	defer close(released)
 	slow := func(w http.ResponseWriter, r *http.Request) { <-released }
-	g := composing(t, "", says("application/json", "[]"), slow, says("text/plain", strings.Repeat("x", 2<<10)))
+	g := composing(t, "300ms", "", says("application/json", "[]"), slow, says("text/plain", strings.Repeat("x", 2<<10)))
 	for _, method := range []string{"GET", "HEAD"} {
 		a := g.do(method, "/page", nil)
 		require.Equal(t, 200, a.StatusCode)
@@ -116,7 +117,7 @@ func TestRequiredPartFailsTheWhole(t *testing.T) {
 				<-asked // a part that was never sent has no origin to see its end
 				f.user(w, r)
 			}
-			g := composing(t, "", fail, func(w http.ResponseWriter, r *http.Request) {
+			g := composing(t, "20s", "", fail, func(w http.ResponseWriter, r *http.Request) {
 				close(asked)
 				<-r.Context().Done() // ends because the required part failed, not because it was slow
 				close(waited)
@@ -143,7 +144,7 @@ func TestRequiredPartTooLateIs504(t *testing.T) {
 }
 
 func TestComposesOnlyForGET(t *testing.T) {
-	g := composing(t, "", says("application/json", "1"), says("application/json", "2"), says("application/json", "3"))
+	g := composing(t, "20s", "", says("application/json", "1"), says("application/json", "2"), says("application/json", "3"))
 	a := g.do("POST", "/page", strings.NewReader("x"))
 	require.Equal(t, 405, a.StatusCode)
 	require.Equal(t, "GET, HEAD", a.Header.Get("Allow"))

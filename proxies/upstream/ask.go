@@ -214,7 +214,7 @@ func (t *try) accept(c *conn) {
 	} else if c.Body.Length() != 0 {
 		x.ResponseBody = &c.Body
 	}
-	if c.upload != nil && !c.upload.finished.Load() {
+	if c.upload != nil && !c.upload.taken.Load() {
 		x.Close = true // the rest of the request may be left unread
 	}
 	x.Retain(c.finish)

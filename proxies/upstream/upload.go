@@ -19,6 +19,7 @@ type incoming interface {
 	Gather(limit int) error
 	Limit(n int64) error
 	EndBy(t wire.Instant)
+	Done() bool
 	Stop()
 	Resume()
 }
@@ -27,6 +28,7 @@ type incoming interface {
 type upload struct {
 	done     chan struct{}
 	body     wire.Body
+	taken    atomic.Bool // all of it was read from the client: set before the endpoint can have it whole, and answer
 	finished atomic.Bool // all of it is on the wire
 	broken   atomic.Bool // the body could not be read: err says why once done is closed
 	err      error
@@ -55,6 +57,9 @@ func (u *upload) run(c *conn, chunked bool) error {
 	data := in.B[:size]
 	for {
 		n, err := u.body.Read(data)
+		if in, ok := u.body.(incoming); errors.Is(err, io.EOF) || ok && in.Done() {
+			u.taken.Store(true)
+		}
 		if n > 0 {
 			p := data[:n]
 			if chunked {
