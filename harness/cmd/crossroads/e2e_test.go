@@ -231,7 +231,7 @@ func TestInterruptedRunKeepsWhatFinished(t *testing.T) {
 func TestKilledProxyFailsItsTrialAlone(t *testing.T) {
 	dir := t.TempDir()
 	b := start(t, dir, write(t, dir, "shop.yaml", shop), "--only", "direct,gateway", "--duration", "1500ms", "--rates", "100")
-	pid := waitForLoadedGateway(t, b)
+	pid := waitForLoadedGateway(t)
 	require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
 	require.Equal(t, 0, b.wait(t), "%s", b.stderr.String())
 	_, trials := b.records(t)
@@ -250,7 +250,7 @@ func TestKilledProxyFailsItsTrialAlone(t *testing.T) {
 }
 
 // waitForLoadedGateway finds the gateway once a driver runs beside it.
-func waitForLoadedGateway(t *testing.T, b *bench) int {
+func waitForLoadedGateway(t *testing.T) int {
 	t.Helper()
 	pid := 0
 	require.Eventually(t, func() bool {
@@ -265,7 +265,7 @@ func waitForLoadedGateway(t *testing.T, b *bench) int {
 		}
 		pid = gateway
 		return gateway != 0 && driver
-	}, time.Minute, 5*time.Millisecond, "%s", b.stderr.String())
+	}, time.Minute, 5*time.Millisecond)
 	time.Sleep(600 * time.Millisecond) // into the measured block
 	return pid
 }
