@@ -47,8 +47,8 @@ func (o Overrides) Apply(e *topologies.Experiment) error {
 	if o.Warmup > 0 {
 		e.Load.Warmup = unitsDuration(o.Warmup)
 	}
-	if o.Driver != "" {
-		e.Load.Driver = o.Driver
+	if o.Driver != "" && o.Driver != e.Load.Driver {
+		e.Load.Driver, e.Load.Pacing = o.Driver, "" // pacing is a setting of one driver
 	}
 	if o.Seed != 0 {
 		e.Seed = o.Seed

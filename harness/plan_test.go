@@ -106,6 +106,10 @@ func TestOverridesAreHeldToWhatAFileMaySay(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, p.Trials, 4)
 
+	vegeta := storefront(t)
+	require.NoError(t, Overrides{Driver: "vegeta"}.Apply(vegeta), "pacing goes with its driver")
+	require.Equal(t, "vegeta", driverName(vegeta.Load))
+
 	require.ErrorContains(t, Overrides{Only: []string{"nowhere"}}.Apply(storefront(t)), "nowhere")
 	require.ErrorContains(t, Overrides{Rates: topologies.Rates{200000}}.Apply(storefront(t)), "rate")
 	require.ErrorContains(t, Overrides{Driver: "telepathy"}.Apply(storefront(t)), "telepathy")

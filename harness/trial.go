@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"crossroads/harness/load"
 	"crossroads/harness/meter"
 	"crossroads/results"
+	"crossroads/topologies"
 )
 
 func newTrial(planned results.PlannedTrial) results.Trial {
@@ -83,7 +85,7 @@ func (r *Runner) job(t results.PlannedTrial, d deploy.Deployment) load.Job {
 	return load.Job{
 		Target: r.target(t, d), Arrivals: r.arrivals, Rate: t.Rate, Seed: t.Seed,
 		Warmup: time.Duration(t.Warmup), Duration: time.Duration(t.Duration),
-		Driver: l.Driver, Pacing: load.Pacing(l.Pacing), CPUs: r.Experiment.Placement.Driver, Grace: r.Grace,
+		Driver: l.Driver, Pacing: load.Pacing(cmp.Or(l.Pacing, topologies.PacingPrecise)), CPUs: r.Experiment.Placement.Driver, Grace: r.Grace,
 	}
 }
 
