@@ -32,7 +32,6 @@ type Runner struct {
 type Summary struct {
 	Outcomes map[results.Outcome]int
 	Excluded int // arms that parity or readiness kept out of a round
-	Left     int // planned and not run: the run was interrupted
 }
 
 // Do runs every planned trial that has no record yet. It returns ctx's error where it was interrupted; what finished is kept.
@@ -55,7 +54,7 @@ func (r *Runner) Do(ctx context.Context) (Summary, error) {
 	r.Progress.Begin(r.Run.Plan, missing)
 	defer r.Progress.End()
 
-	sum := Summary{Outcomes: map[results.Outcome]int{}, Left: len(missing)}
+	sum := Summary{Outcomes: map[results.Outcome]int{}}
 	for _, visit := range visits(missing) {
 		if err := r.visit(ctx, visit, &sum); err != nil {
 			return sum, err
@@ -86,7 +85,6 @@ func (r *Runner) visit(ctx context.Context, trials []results.PlannedTrial, sum *
 		}
 		if excluded, err := r.excluded(ctx, trials[0], d); excluded || err != nil {
 			sum.Excluded++
-			sum.Left -= len(trials)
 			return errors.Join(err, r.release(trials[0].Arm, d, true))
 		}
 		done, err := r.trials(ctx, trials, d, readyIn, sum)
@@ -127,7 +125,6 @@ func (r *Runner) record(t results.Trial, sum *Summary) error {
 		return fmt.Errorf("recording trial %s: %w", t.ID, err)
 	}
 	sum.Outcomes[t.Outcome]++
-	sum.Left--
 	r.Progress.Done(t)
 	return nil
 }
