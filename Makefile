@@ -6,8 +6,10 @@ ARGS     ?=
 SOAK     ?= 10m
 BASELINE ?= HEAD
 
+export CROSSROADS_RIVALS ?= $(CURDIR)/bin/rivals
+
 .DEFAULT_GOAL := help
-.PHONY: help build test lint bench report gate baseline soak compare-nginx clean FORCE
+.PHONY: help build test lint bench report gate baseline soak rivals compare-nginx clean FORCE
 
 help: ## list all actions
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +38,9 @@ bench: build ## the default experiment: deploy, load, record, report (ARGS="FILE
 
 report: build ## rebuild the report of the newest run
 	@bin/crossroads report results/runs/latest
+
+rivals: ## install the other proxies that this machine lacks into bin/rivals: nginx, HAProxy, Envoy, Traefik, Caddy
+	@harness/rivals/install.sh "$(CROSSROADS_RIVALS)"
 
 compare-nginx: build ## CPU per request of plain forwarding beside nginx (ARGS="--rounds 10 --rate 4000")
 	@$(GO) run ./harness/cmd/compare-nginx $(ARGS)

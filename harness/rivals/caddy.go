@@ -7,7 +7,7 @@ import (
 )
 
 func caddy() Rival {
-	return Rival{Name: "caddy", Get: "apt-get install caddy (Debian)", version: []string{"version"}, says: `^v?(\d\S*)`, refuse: forwardsOnly("caddy"), render: renderCaddy}
+	return Rival{Name: "caddy", Get: "make rivals, or apt-get install caddy (Debian)", version: []string{"version"}, says: `^v?(\d\S*)`, refuse: forwardsOnly("caddy"), render: renderCaddy}
 }
 
 // caddyReady is answered by Caddy itself. It stands on the load's own address: Caddy binds addresses one after the other, so that

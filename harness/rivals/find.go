@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,7 +28,11 @@ var beyondPath = []string{"/usr/local/sbin", "/usr/sbin", "/sbin"}
 // versionTimeout bounds the one question to a program.
 const versionTimeout = 5 * time.Second
 
-// Find looks for the program on PATH and where packages put servers, and asks it for its version.
+// Dir names the environment variable of the directory in which programs are looked for first; where it is not set, that is the folder
+// rivals beside the running program, which `make rivals` fills.
+const Dir = "CROSSROADS_RIVALS"
+
+// Find looks for the program in the project's own directory, on PATH and where packages put servers, and asks it for its version.
 func (r Rival) Find() (Found, error) {
 	path, err := r.look()
 	if err != nil {
@@ -42,7 +47,7 @@ func (r Rival) Find() (Found, error) {
 
 func (r Rival) look() (string, error) {
 	var script string
-	for _, dir := range append(filepath.SplitList(os.Getenv("PATH")), beyondPath...) {
+	for _, dir := range slices.Concat(projectDirs(), filepath.SplitList(os.Getenv("PATH")), beyondPath) {
 		path, err := exec.LookPath(filepath.Join(dir, r.Name))
 		if err != nil {
 			continue
@@ -63,6 +68,18 @@ func (r Rival) look() (string, error) {
 		return "", fmt.Errorf("%s is a script that starts %s: what is measured must be the program itself", script, r.Name)
 	}
 	return "", fmt.Errorf("the program %s is not installed: it is neither on PATH nor in %s", r.Name, strings.Join(beyondPath, ", "))
+}
+
+// projectDirs is where `make rivals` puts programs.
+func projectDirs() []string {
+	if dir := os.Getenv(Dir); dir != "" {
+		return []string{dir}
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return nil
+	}
+	return []string{filepath.Join(filepath.Dir(self), "rivals")}
 }
 
 // isScript says whether an interpreter would run instead of the program, and be measured with it or instead of it.

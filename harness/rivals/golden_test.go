@@ -111,13 +111,14 @@ func TestRefusals(t *testing.T) {
 func TestMissingProgram(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("PATH", dir)
+	t.Setenv(rivals.Dir, t.TempDir())
 	e := parse(t, strings.NewReplacer("RIVAL", "traefik", "STAGES", "").Replace(refused))
 	_, err := rivals.For(e)
 	var unusable *rivals.Unusable
 	require.ErrorAs(t, err, &unusable)
 	require.True(t, unusable.Missing)
 	require.ErrorContains(t, err, "topology arm: the program traefik is not installed")
-	require.Contains(t, unusable.Mend, "https://github.com/traefik/traefik/releases")
+	require.Contains(t, unusable.Mend, "make rivals")
 
 	script := filepath.Join(dir, "traefik")
 	require.NoError(t, os.WriteFile(script, []byte("#!/bin/sh\necho Version: 9.9.9\n"), 0o755))

@@ -9,7 +9,7 @@ import (
 func traefik() Rival {
 	return Rival{
 		Name: "traefik", version: []string{"version"}, says: `Version:\s+(\S+)`, refuse: forwardsOnly("traefik"), render: renderTraefik,
-		Get: "take the program from https://github.com/traefik/traefik/releases and put it on PATH (Debian has no package)",
+		Get: "make rivals (Debian has no package)",
 	}
 }
 
