@@ -40,15 +40,29 @@ func (d *Deployer) calibrate(ctx context.Context) error {
 	if err := os.MkdirAll(d.config.Dir, 0o755); err != nil {
 		return fmt.Errorf("making the directory for logs: %w", err)
 	}
-	// By rename: a harness killed halfway must not leave half a number.
-	if err := os.WriteFile(file+".new", []byte(measured+"\n"), 0o644); err != nil {
+	if d.calibration, err = keep(file, measured); err != nil {
 		return fmt.Errorf("keeping the workload's calibration: %w", err)
 	}
-	if err := os.Rename(file+".new", file); err != nil {
-		return fmt.Errorf("keeping the workload's calibration: %w", err)
-	}
-	d.calibration = measured
 	return nil
+}
+
+// keep puts a text into a file that is there whole or not at all, and returns what stands in it: several deployers may use a directory,
+// and all go on with what the first of them measured.
+func keep(file, text string) (string, error) {
+	whole, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".*.new")
+	if err != nil {
+		return "", err
+	}
+	defer os.Remove(whole.Name())
+	_, err = whole.WriteString(text + "\n")
+	if err = errors.Join(err, whole.Close(), os.Chmod(whole.Name(), 0o644)); err != nil {
+		return "", err
+	}
+	if err := os.Link(whole.Name(), file); err != nil && !errors.Is(err, fs.ErrExist) {
+		return "", err
+	}
+	kept, err := os.ReadFile(file)
+	return strings.TrimSpace(string(kept)), err
 }
 
 func (d *Deployer) measure(ctx context.Context) (string, error) {
