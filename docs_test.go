@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -20,7 +22,8 @@ import (
 // Documents show commands in fenced blocks of sh. A block whose info string is `sh test` is executed: all such blocks of a section
 // (down to the next heading of level 1 or 2) are one script, run by bash with -eu in a scratch copy of the repository that has the
 // programs in bin/, so that a later block finds what an earlier one started in the background. `sh test timeout=2m` allows more
-// time than a minute. What a script leaves running is ended with it. Every other block of sh must at least name commands, targets
+// time than a minute. What a script leaves running is ended with it. Scripts use the ports that documents name: each has a loopback of
+// its own where the system allows one, and elsewhere a port that somebody holds is named. Every other block of sh must at least name commands, targets
 // and flags that exist; see commands_test.go.
 
 // shown is one fenced block of shell commands.
@@ -160,10 +163,14 @@ func TestDocumentation(t *testing.T) {
 			}
 		}
 	}
+	alone := loopback()
 	for _, s := range all {
 		t.Run(s.name, func(t *testing.T) {
 			s.requireTools(t)
-			out, err := s.run(dir)
+			if alone == nil {
+				require.Empty(t, s.taken(), "ports that the document uses are held by others: end those, or run this as root with unshare and ip")
+			}
+			out, err := s.run(dir, alone...)
 			require.NoError(t, err, "%s", out)
 		})
 	}
@@ -181,16 +188,39 @@ func (s script) requireTools(t *testing.T) {
 	}
 }
 
-// run executes the script in a process group of its own and ends the group with it. The output goes through a file, because a
-// process left in the background would keep a pipe open.
-func (s script) run(dir string) (output string, err error) {
+// loopback is the command that gives another one a network of its own with nothing but a loopback; nil: that is not allowed here.
+func loopback() []string {
+	command := []string{"unshare", "--net", "--", "sh", "-c", `ip link set lo up && exec "$@"`, "sh"}
+	if exec.Command(command[0], append(command[1:], "true")...).Run() != nil {
+		return nil
+	}
+	return command
+}
+
+var portOfText = regexp.MustCompile(`127\.0\.0\.1:(\d+)`)
+
+// taken lists the addresses that the script names and somebody listens on.
+func (s script) taken() (held []string) {
+	for _, address := range portOfText.FindAllString(s.text, -1) {
+		if c, err := net.DialTimeout("tcp", address, time.Second); err == nil && !slices.Contains(held, address) {
+			held = append(held, address)
+			c.Close()
+		}
+	}
+	return held
+}
+
+// run executes the script in a process group of its own, behind the words of another command, and ends the group with it. The output
+// goes through a file, because a process left in the background would keep a pipe open.
+func (s script) run(dir string, behind ...string) (output string, err error) {
 	file, err := os.CreateTemp("", "shown")
 	if err != nil {
 		return "", err
 	}
 	defer os.Remove(file.Name())
 	defer file.Close()
-	c := exec.Command("bash", "-eux", "-o", "pipefail", "-c", s.text)
+	words := append(slices.Clone(behind), "bash", "-eux", "-o", "pipefail", "-c", s.text)
+	c := exec.Command(words[0], words[1:]...)
 	c.Dir, c.Stdout, c.Stderr = dir, file, file
 	c.Env = append(os.Environ(), "NO_COLOR=1", "PS4=$ ")
 	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -317,4 +347,21 @@ func TestScriptsAreRunToTheirEnd(t *testing.T) {
 	require.NoError(t, err)
 	alive := exec.Command("kill", "-0", string(bytes.TrimSpace(pid))).Run()
 	require.Error(t, alive, "what was left in the background is ended")
+}
+
+// A port that the document uses is held by this test: a script with a loopback of its own does not see it, any other is told of it.
+func TestPortsOfDocumentsThatOthersHold(t *testing.T) {
+	held, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer held.Close()
+	s := script{text: "exec 3<>/dev/tcp/127.0.0.1/${port#*:}\n", timeout: time.Minute}
+	s.text = "port=" + held.Addr().String() + "\n" + s.text
+	require.Equal(t, []string{held.Addr().String()}, s.taken())
+	out, err := s.run(t.TempDir())
+	require.NoError(t, err, out)
+	if alone := loopback(); alone != nil {
+		out, err = s.run(t.TempDir(), alone...)
+		require.Error(t, err, out)
+		require.Contains(t, out, "refused")
+	}
 }
