@@ -123,7 +123,7 @@ func (g *Gateway) open(i int, l config.Listener, clients config.Clients) error {
 		return operate.Hint(err, "another process may hold the address; `listen` in the configuration chooses another")
 	}
 	server := listen.New(listen.Options{Clients: clients, Service: g, TLS: g.serverTLS(i, l.TLS), Via: "gateway", Observer: g.metrics,
-		Tolerate: wire.AnyFlaw}) // routing refuses what the route does not tolerate
+		OnFault: writeProblem, Tolerate: wire.AnyFlaw}) // routing refuses what the route does not tolerate
 	g.fronts = append(g.fronts, front{listener, server})
 	return nil
 }

@@ -35,7 +35,7 @@ func (n *session) refuse(err error) bool {
 func (n *session) answer(fault *exchange.Fault) bool {
 	x := &n.x
 	x.Response.Reset()
-	exchange.WriteFault(x, fault)
+	n.server.OnFault(x, fault)
 	n.arm()
 	n.out.Take()
 	n.out.B = wire.AppendResponse(n.out.B, &x.Response.Header, wire.Outgoing{Length: int64(len(x.Response.Body())), Close: true})

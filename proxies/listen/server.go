@@ -18,12 +18,13 @@ import (
 type Options struct {
 	Clients  config.Clients
 	Service  exchange.Service
-	TLS      *tls.Config                      // nil: plaintext
-	PeerID   func(tls.ConnectionState) string // the verified identity of a TLS peer; may be nil
-	Take     map[string]Taker                 // by ALPN protocol: connections that carry no HTTP
-	Via      string                           // pseudonym put into Via on requests (RFC 9110 7.6.3); "": none
-	Tolerate wire.Flaw                        // path flaws that are let through, to be judged by the service
-	Observer Observer                         // may be nil
+	TLS      *tls.Config                               // nil: plaintext
+	PeerID   func(tls.ConnectionState) string          // the verified identity of a TLS peer; may be nil
+	Take     map[string]Taker                          // by ALPN protocol: connections that carry no HTTP
+	Via      string                                    // pseudonym put into Via on requests (RFC 9110 7.6.3); "": none
+	Tolerate wire.Flaw                                 // path flaws that are let through, to be judged by the service
+	Observer Observer                                  // may be nil
+	OnFault  func(*exchange.Exchange, *exchange.Fault) // writes the answer to what no exchange was made of; nil: plain text
 }
 
 // Taker serves a connection whose TLS handshake agreed on a protocol of its own. It returns when the connection is over; until then
@@ -60,6 +61,9 @@ const (
 func New(o Options) *Server {
 	if o.Observer == nil {
 		o.Observer = silent{}
+	}
+	if o.OnFault == nil {
+		o.OnFault = exchange.WriteFault
 	}
 	if o.Clients.MaxHead <= 0 {
 		o.Clients.MaxHead = defaultMaxHead

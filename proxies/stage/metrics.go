@@ -68,7 +68,7 @@ func (s *Metrics) Finish(x *exchange.Exchange, end exchange.End) {
 	took := time.Since(x.Start)
 	s.metrics.InFlight(-1)
 	s.settle(x, end, took)
-	if x.Fault != nil {
+	if x.Fault != nil && x.Fault != exchange.Panicked { // whoever contained a panic has counted it
 		s.metrics.Rejected(x.Fault.Reason)
 	}
 	if x.Ledger.On {

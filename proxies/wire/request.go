@@ -33,6 +33,7 @@ func (c *Conn) ReadRequest(h *fasthttp.RequestHeader, q *Request, limit int) err
 	if err != nil {
 		return err
 	}
+	whole := target
 	authority, target, path, err := splitTarget(method, target)
 	if err != nil {
 		return err
@@ -52,7 +53,7 @@ func (c *Conn) ReadRequest(h *fasthttp.RequestHeader, q *Request, limit int) err
 	case chunked && q.HTTP10:
 		return errCoding10
 	}
-	if err := c.requestFields(h, q, authority, string(method) == "OPTIONS"); err != nil {
+	if err := c.requestFields(h, q, authority, defaultPort(whole), string(method) == "OPTIONS"); err != nil {
 		return err
 	}
 	q.Close = f.close || q.HTTP10
@@ -95,8 +96,8 @@ func requestLine(line []byte, q *Request) (method, target []byte, err error) {
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
-// requestFields applies the rules that hold for single fields of a request, and settles the host.
-func (c *Conn) requestFields(h *fasthttp.RequestHeader, q *Request, authority []byte, options bool) error {
+// requestFields applies the rules that hold for single fields of a request, and settles the host; port is the default one of the target.
+func (c *Conn) requestFields(h *fasthttp.RequestHeader, q *Request, authority []byte, port string, options bool) error {
 	var host []byte
 	hosts, types := 0, 0
 	for i := range c.fields {
@@ -129,7 +130,7 @@ func (c *Conn) requestFields(h *fasthttp.RequestHeader, q *Request, authority []
 		return errHostMissing
 	case hosts == 1 && !validHost(host), authority != nil && !validHost(authority):
 		return errHost
-	case hosts == 1 && authority != nil && !sameAuthority(authority, host):
+	case hosts == 1 && authority != nil && !sameAuthority(authority, host, port):
 		return errHostOther
 	case authority != nil:
 		host = authority

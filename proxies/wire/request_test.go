@@ -62,6 +62,7 @@ func TestRequestHeadIsRefusedOrReadWhole(t *testing.T) {
 		{"two empty lines in front", "\r\n\r\nGET /a HTTP/1.1\r\n" + host + "\r\n", errStart},
 		{"absolute form", "GET http://gw.test/a HTTP/1.1\r\n" + host + "\r\n", nil},
 		{"absolute form, default port", "GET http://gw.test:80/a HTTP/1.1\r\n" + host + "\r\n", nil},
+		{"absolute form, the port of another scheme", "GET http://gw.test:443/a HTTP/1.1\r\n" + host + "\r\n", errHostOther},
 		{"absolute form against Host", "GET http://evil.test/a HTTP/1.1\r\n" + host + "\r\n", errHostOther},
 		{"absolute form of another scheme", "GET ftp://gw.test/a HTTP/1.1\r\n" + host + "\r\n", errScheme},
 		{"userinfo", "GET http://u@gw.test/a HTTP/1.1\r\n" + host + "\r\n", errUserinfo},

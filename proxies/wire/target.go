@@ -192,14 +192,20 @@ func validIPv6(b []byte) bool {
 	return groups <= 10 && (double || groups >= 7)
 }
 
-// sameAuthority compares an authority with a Host value; the default port of the scheme may be left out on either side.
-func sameAuthority(a, b []byte) bool { return bytes.EqualFold(withoutPort(a), withoutPort(b)) }
+// sameAuthority compares an authority with a Host value; the default port of the target's scheme may be left out on either side.
+func sameAuthority(a, b []byte, port string) bool {
+	return bytes.EqualFold(withoutPort(a, port), withoutPort(b, port))
+}
 
-func withoutPort(h []byte) []byte {
-	for _, p := range []string{":80", ":443", ":"} {
-		if bytes.HasSuffix(h, []byte(p)) {
-			return h[:len(h)-len(p)]
-		}
+func withoutPort(h []byte, port string) []byte {
+	h = bytes.TrimSuffix(h, []byte(port))
+	return bytes.TrimSuffix(h, []byte(":")) // an empty port is the default one
+}
+
+// defaultPort is the port that a target in absolute form means where it names none (RFC 9110 4.2.1, 4.2.2).
+func defaultPort(target []byte) string {
+	if len(target) > 5 && equalFold(target[:6], "https:") {
+		return ":443"
 	}
-	return h
+	return ":80"
 }
