@@ -57,7 +57,7 @@ soak: ## every fuzz target for SOAK=10m each, a million requests, a thousand slo
 	     echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(SOAK) $$p || exit 1; \
 	   done; \
 	 done
-	$(GO) test -tags soak -run '^TestSoak' -v -timeout 30m ./proxies/gateway
+	$(GO) test -tags soak -run '^TestSoak' -v -timeout 30m ./proxies/gateway ./harness/predict
 
 clean: ## remove the programs; records and reports stay
 	rm -rf bin

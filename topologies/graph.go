@@ -30,7 +30,7 @@ func (e *Experiment) edges() []Edge {
 // graph has no circle. Counts stop growing just above MaxVisits.
 func (e *Experiment) visits() map[string]int {
 	count := map[string]int{e.Application.Entry: 1}
-	for _, name := range e.callersFirst() {
+	for _, name := range e.CallersFirst() {
 		for _, step := range e.Application.Services.At(name).Script {
 			for _, call := range step.Calls {
 				count[call.Call] = min(count[call.Call]+count[name], MaxVisits+1)
@@ -40,8 +40,8 @@ func (e *Experiment) visits() map[string]int {
 	return count
 }
 
-// callersFirst orders the services that can be reached from the entry so that every caller stands before its callees.
-func (e *Experiment) callersFirst() []string {
+// CallersFirst orders the services that can be reached from the entry so that every caller stands before its callees.
+func (e *Experiment) CallersFirst() []string {
 	var order []string
 	done := map[string]bool{}
 	var visit func(name string)

@@ -7,11 +7,11 @@ import (
 	"crossroads/topologies"
 )
 
-// distribution turns a draw from [0, 1) into a wait, by the inverse of its cumulative distribution.
-type distribution func(u float64) time.Duration
+// Distribution turns a draw from [0, 1) into a wait, by the inverse of its cumulative distribution.
+type Distribution func(u float64) time.Duration
 
-// newDistribution returns nil where there is nothing to wait for.
-func newDistribution(w *topologies.Wait) distribution {
+// NewDistribution returns nil where there is nothing to wait for.
+func NewDistribution(w *topologies.Wait) Distribution {
 	switch {
 	case w.Fixed != nil && *w.Fixed > 0:
 		fixed := w.Fixed.D()

@@ -56,7 +56,7 @@ type Node struct {
 	replica  string
 	body     []byte // of every answer
 	cpu      uint64 // iterations of the loop
-	wait     distribution
+	wait     Distribution
 	errors   float64 // share of requests that fail as declared
 	steps    [][]call
 	origin   uint64 // hash of seed and service
@@ -79,7 +79,7 @@ func New(c Config) (*Node, error) {
 		replica: fmt.Sprint(c.Replica),
 		body:    payload(int(s.Response.Size)),
 		cpu:     c.Calibration.Iterations(s.Work.CPU.D()),
-		wait:    newDistribution(&s.Work.Wait),
+		wait:    NewDistribution(&s.Work.Wait),
 		errors:  s.Errors.F(),
 		origin:  originHash(c.Experiment.Seed, c.Service),
 		sleeper: NewSleeper(),

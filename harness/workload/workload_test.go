@@ -214,7 +214,7 @@ func TestDistributions(t *testing.T) {
 	} {
 		e := experiment(t, "  {entry: a, services: {a: {work: {wait: "+text+"}}}}\n")
 		s := e.Application.Services.At("a")
-		d := newDistribution(&s.Work.Wait)
+		d := NewDistribution(&s.Work.Wait)
 		const n = 50_000
 		sum := time.Duration(0)
 		for i := range n {
@@ -229,7 +229,7 @@ func TestDistributions(t *testing.T) {
 		require.LessOrEqual(t, d(0), d(0.5))
 		require.LessOrEqual(t, d(0.999999999), time.Minute)
 	}
-	require.Nil(t, newDistribution(&topologies.Wait{}))
+	require.Nil(t, NewDistribution(&topologies.Wait{}))
 }
 
 func TestAnswer(t *testing.T) {

@@ -1,0 +1,197 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"crossroads/harness/predict"
+	"crossroads/results"
+	"crossroads/results/stats"
+	"crossroads/topologies"
+)
+
+// foretold is a prediction beside what was measured, where that was asked for.
+type foretold struct {
+	predict.Prediction
+	Measured *facts `json:"measured,omitempty"`
+}
+
+// facts are medians over the valid trials of a cell: seconds, and ns of CPU time per request. Zero: too few samples.
+type facts struct {
+	P50    float64 `json:"p50"`
+	P99    float64 `json:"p99"`
+	CPU    float64 `json:"cpu_ns"`
+	Trials int     `json:"trials"`
+}
+
+// predict says what topologies that were never measured would cost.
+func (a *app) predict() *cobra.Command {
+	m := &measuring{}
+	var from []string
+	var verify bool
+	c := &cobra.Command{
+		Use: "predict FILE --from RUN,RUN", Short: "Say what a call graph and its topologies would cost, from runs of other ones",
+		Long: `Predict learns from runs of this machine what a visit of a service, a call and every kind of proxy crossing cost in CPU time, and what
+waking a process costs in time; it then simulates the call graph of FILE in each of its topologies and prints p50, p99 and CPU per
+request with intervals. Parts that no run measured (another gateway, another stage) are an error that names them. With --verify the
+experiment is then run, and the error of every number is printed.`,
+		Example: "  crossroads run chain && crossroads run fanout\n  crossroads predict storefront --from results/runs/CHAIN,results/runs/FANOUT\n" +
+			"  crossroads predict shop.yaml --from results/runs/CHAIN,results/runs/FANOUT --verify",
+		Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(from) == 0 {
+				return usage("predict needs --from RUN,RUN: runs of chain and fanout on this machine, made with `crossroads run`")
+			}
+			return a.foretell(c.Context(), m, from, verify, args)
+		},
+	}
+	m.flags(c)
+	c.Flags().StringSliceVar(&from, "from", nil, "run directories to learn from")
+	c.Flags().BoolVar(&verify, "verify", false, "measure the experiment afterwards and print the errors")
+	return c
+}
+
+func (a *app) foretell(ctx context.Context, m *measuring, from []string, verify bool, args []string) error {
+	e, err := m.experiment(args)
+	if err != nil {
+		return err
+	}
+	model, err := learn(from, e.Seed)
+	if err != nil {
+		return err
+	}
+	all, err := foretellAll(model, e)
+	if err != nil {
+		return err
+	}
+	run := ""
+	if verify {
+		done, err := a.measure(ctx, m, args)
+		if err != nil {
+			return err
+		}
+		run = done.Dir
+		if err := compareWith(done, all); err != nil {
+			return err
+		}
+	}
+	return a.result(map[string]any{"predictions": all, "model": model, "run": run}, foretoldText(model, all, verify))
+}
+
+func learn(from []string, seed uint64) (*predict.Model, error) {
+	var runs []*results.Run
+	for _, dir := range from {
+		run, err := results.Open(dir)
+		if err != nil {
+			return nil, &exit{code: exitUsage, err: fmt.Errorf("--from %s: %w", dir, err), hint: "name run directories, such as results/runs/latest"}
+		}
+		defer run.Close()
+		if err := sameMachine(run); err != nil {
+			return nil, err
+		}
+		runs = append(runs, run)
+	}
+	model, err := predict.Learn(runs, seed)
+	if err != nil {
+		return nil, &exit{code: exitCannotJudge, err: err, hint: "run chain and fanout on this machine first: crossroads run chain && crossroads run fanout"}
+	}
+	return model, nil
+}
+
+// sameMachine refuses what another machine's runs would say of this one.
+func sameMachine(run *results.Run) error {
+	here, err := results.CollectEnvironment(nil)
+	if err != nil {
+		return err
+	}
+	if here.Machine != run.Environment.Machine {
+		return &exit{code: exitCannotJudge, err: fmt.Errorf("run %s is of another machine", run.Plan.ID), hint: "run chain and fanout here first"}
+	}
+	return nil
+}
+
+func foretellAll(model *predict.Model, e *topologies.Experiment) ([]foretold, error) {
+	var all []foretold
+	var faults []error
+	for _, arm := range e.Arms() {
+		for _, rate := range e.Load.Rates {
+			p, err := model.Predict(arm, rate.F())
+			if err != nil {
+				faults = append(faults, err)
+				break
+			}
+			all = append(all, foretold{Prediction: p})
+		}
+	}
+	if len(faults) > 0 {
+		return nil, &exit{code: exitCannotJudge, err: errors.Join(faults...),
+			hint: "run an experiment that has these parts, name it with --from as well, or leave the topologies out with --only"}
+	}
+	return all, nil
+}
+
+func compareWith(run *results.Run, all []foretold) error {
+	trials, _, err := run.Trials()
+	if err != nil {
+		return err
+	}
+	for i := range all {
+		f := &facts{}
+		middle := func(m results.Metric) float64 {
+			var values []float64
+			for j := range trials {
+				t := &trials[j]
+				if v, ok := m.Of(t); ok && t.Arm == all[i].Arm && t.Rate == all[i].Rate && t.Outcome == results.Valid {
+					values = append(values, v)
+				}
+			}
+			f.Trials = max(f.Trials, len(values))
+			if len(values) == 0 {
+				return 0
+			}
+			return stats.Median(values)
+		}
+		f.P50, f.P99 = middle(results.TimeQuantile(results.Response, 0.5)), middle(results.TimeQuantile(results.Response, 0.99))
+		f.CPU = middle(results.CPUPerRequest(""))
+		all[i].Measured = f
+	}
+	return nil
+}
+
+func foretoldText(model *predict.Model, all []foretold, verified bool) string {
+	var b strings.Builder
+	t := tabwriter.NewWriter(&b, 2, 0, 2, ' ', 0)
+	latency, cpu := results.TimeQuantile(results.Response, 0.5), results.CPUPerRequest("")
+	fmt.Fprint(t, "arm\trate\tp50\tp99\tCPU per request\tCPUs busy")
+	if verified {
+		fmt.Fprint(t, "\tmeasured p50\terror\tmeasured p99\terror\tmeasured CPU\terror")
+	}
+	fmt.Fprintln(t)
+	for _, f := range all {
+		fmt.Fprintf(t, "%s\t%g/s\t%s\t%s\t%s\t%.0f%%", f.Arm, f.Rate, within(latency, f.P50), within(latency, f.P99), within(cpu, f.CPU), 100*f.Busy)
+		if is := f.Measured; is != nil {
+			fmt.Fprintf(t, "\t%s\t%s\t%s", beside(latency, is.P50, f.P50), beside(latency, is.P99, f.P99), beside(cpu, is.CPU, f.CPU))
+		}
+		fmt.Fprintln(t)
+	}
+	t.Flush()
+	fmt.Fprintf(&b, "\nlearnt from %d measured cells; in brackets 95%% of cells like those\n", model.Cells)
+	return b.String()
+}
+
+func within(m results.Metric, v predict.Value) string {
+	return fmt.Sprintf("%s [%s, %s]", m.Format(v.Value), m.Format(v.Low), m.Format(v.High))
+}
+
+func beside(m results.Metric, is float64, of predict.Value) string {
+	if is == 0 || math.IsNaN(is) {
+		return "none\t-"
+	}
+	return fmt.Sprintf("%s\t%+.0f%%", m.Format(is), 100*(of.Value/is-1))
+}

@@ -1,0 +1,180 @@
+package predict
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"crossroads/results"
+	"crossroads/topologies"
+)
+
+// cell is an arm at one rate as runs measured it: medians over valid trials, and how far trials were from each other.
+type cell struct {
+	name     string
+	plan     *plan
+	rate     float64
+	p50, p99 float64            // seconds; 0: no trial has enough samples
+	cpu      map[string]float64 // ns per request, by kind of process
+	noise    [3]float64         // of p50, p99 and CPU: deviation between blocks, of logarithms
+}
+
+// Learn makes a model of runs of one machine. It is an error where runs are of different machines, where no trial is valid, or where
+// nothing but direct was measured at a single rate.
+func Learn(runs []*results.Run, seed uint64) (*Model, error) {
+	if len(runs) == 0 {
+		return nil, errors.New("nothing to learn from: name at least one run")
+	}
+	m := &Model{CPUs: runs[0].Environment.CPUs, Machine: runs[0].Environment.Machine, Seed: seed, Prices: map[string]prices{}}
+	var cells []cell
+	for _, run := range runs {
+		if run.Environment.Machine != m.Machine {
+			return nil, fmt.Errorf("run %s is of another machine than run %s: what parts cost there says nothing here", run.Plan.ID, runs[0].Plan.ID)
+		}
+		of, err := cellsOf(run)
+		if err != nil {
+			return nil, err
+		}
+		cells = append(cells, of...)
+	}
+	if len(cells) == 0 {
+		return nil, errors.New("no run has a valid trial of an arm that was deployed here")
+	}
+	m.Cells = len(cells)
+	return m, m.learn(cells, evaluations)
+}
+
+func cellsOf(run *results.Run) ([]cell, error) {
+	e, err := topologies.Parse("experiment.yaml", run.Experiment)
+	if err != nil {
+		return nil, fmt.Errorf("reading the experiment of run %s: %w", run.Plan.ID, err)
+	}
+	trials, _, err := run.Trials()
+	if err != nil {
+		return nil, fmt.Errorf("reading the trials of run %s: %w", run.Plan.ID, err)
+	}
+	type key struct {
+		arm  string
+		rate float64
+	}
+	by := map[key][]*results.Trial{}
+	for i, t := range trials {
+		if t.Outcome == results.Valid {
+			by[key{t.Arm, t.Rate}] = append(by[key{t.Arm, t.Rate}], &trials[i])
+		}
+	}
+	var cells []cell
+	for _, k := range slices.SortedFunc(maps.Keys(by), func(a, b key) int {
+		return cmp.Or(cmp.Compare(a.arm, b.arm), cmp.Compare(a.rate, b.rate))
+	}) {
+		arm, known := e.Arm(k.arm)
+		if !known || arm.Topology.External != nil {
+			continue
+		}
+		p, err := planOf(arm)
+		if err != nil {
+			return nil, err
+		}
+		cells = append(cells, measured(fmt.Sprintf("%s of %s at %g/s", k.arm, run.Plan.ID, k.rate), p, k.rate, by[k]))
+	}
+	return cells, nil
+}
+
+// measured takes the medians over trials.
+func measured(name string, p *plan, rate float64, trials []*results.Trial) cell {
+	c := cell{name: name, plan: p, rate: rate, cpu: map[string]float64{}}
+	of := func(m results.Metric) []float64 {
+		var all []float64
+		for _, t := range trials {
+			if v, ok := m.Of(t); ok && v > 0 {
+				all = append(all, v)
+			}
+		}
+		return all
+	}
+	middle := func(i int, m results.Metric) float64 {
+		all := of(m)
+		if len(all) == 0 {
+			return 0
+		}
+		mid := median(all)
+		ratios := make([]float64, len(all))
+		for j, v := range all {
+			ratios[j] = v / mid
+		}
+		c.noise[i] = deviation(ratios)
+		return mid
+	}
+	c.p50 = middle(0, results.TimeQuantile(results.Response, 0.50))
+	c.p99 = middle(1, results.TimeQuantile(results.Response, 0.99))
+	middle(2, results.CPUPerRequest(""))
+	for _, kind := range []string{workload, gateway, sidecar} {
+		if all := of(results.CPUPerRequest(kind)); len(all) > 0 {
+			c.cpu[kind] = median(all)
+		}
+	}
+	return c
+}
+
+// learn finds the prices first, then what wake-ups cost, and last how far the model is from what was measured.
+func (m *Model) learn(cells []cell, evaluations int) error {
+	for _, kind := range []string{workload, gateway, sidecar} {
+		var rows []row
+		for _, c := range cells {
+			declared := 0.0
+			if kind == workload {
+				declared = c.plan.declared
+			}
+			if used := c.cpu[kind] - declared; used > 0 && len(c.plan.count[kind]) > 0 {
+				rows = append(rows, row{c.plan.count[kind], c.rate, used})
+			}
+		}
+		m.Prices[kind] = price(rows)
+	}
+	if len(m.Prices[workload].Of) == 0 {
+		return errors.New("no trial has the CPU time of the application's processes")
+	}
+	timed := slices.DeleteFunc(slices.Clone(cells), func(c cell) bool { return c.p50 == 0 || c.p99 == 0 })
+	if len(timed) < 4 {
+		return fmt.Errorf("%d measured cells have a p50 and a p99: at least 4 are needed; longer blocks or higher rates give them", len(timed))
+	}
+	if err := m.fit(timed, evaluations); err != nil {
+		return err
+	}
+	m.measureSpread(cells, timed)
+	return nil
+}
+
+// measureSpread compares the model with the cells that it rests on, and never claims to be better than blocks agree with each other.
+func (m *Model) measureSpread(cells, timed []cell) {
+	var p50, p99, cpu []float64
+	noise := [3][]float64{}
+	for _, at := range parallel(timed, func(c cell) [2]float64 { return m.simulate(c, simulated/4) }) {
+		p50 = append(p50, at.of.p50/at.is[0])
+		p99 = append(p99, at.of.p99/at.is[1])
+		noise[0], noise[1] = append(noise[0], at.of.noise[0]), append(noise[1], at.of.noise[1])
+	}
+	for _, c := range cells {
+		is, of := 0.0, 0.0
+		for kind, used := range c.cpu {
+			is += used
+			of += m.cpu(kind, c.plan, c.rate)
+		}
+		if is > 0 && of > 0 {
+			cpu = append(cpu, is/of)
+			noise[2] = append(noise[2], c.noise[2])
+		}
+	}
+	m.Spread.P50 = max(deviation(p50), median(noise[0]))
+	m.Spread.P99 = max(deviation(p99), median(noise[1]))
+	m.Spread.CPU = max(deviation(cpu), median(noise[2]))
+}
+
+// simulate returns p50 and p99 of a cell in seconds.
+func (m *Model) simulate(c cell, n int) [2]float64 {
+	s := simulation{plan: c.plan, cost: m.costs(c.plan, c.rate), wake: m.Wake, cpus: m.CPUs, rate: c.rate, seed: m.Seed}
+	times := s.run(n)
+	return [2]float64{quantile(times, 0.50), quantile(times, 0.99)}
+}

@@ -1,0 +1,130 @@
+package predict
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"crossroads/topologies"
+)
+
+const line = `
+version: 1
+name: line
+application:
+  entry: a
+  services:
+    a: {work: {cpu: 10us}, script: [{call: b}]}
+    b: {work: {cpu: 10us}, script: [{call: c}]}
+    c: {work: {cpu: 10us, wait: {fixed: 200us}}}
+topologies:
+  direct: {}
+  gateway: {gateway: {}}
+  mesh: {mesh: {}}
+  gateway+mesh: {extends: [gateway, mesh]}
+load: {rates: [200]}
+`
+
+const fan = `
+version: 1
+name: fan
+application:
+  entry: a
+  services:
+    a: {script: [[{call: b}, {call: c}, {call: d, probability: 50%}]]}
+    b: {}
+    c: {work: {wait: {lognormal: {median: 300us, sigma: 0.5}}}}
+    d: {}
+topologies:
+  direct: {}
+  mesh: {mesh: {}}
+  key: {gateway: {stages: {key_auth: on}}}
+load: {rates: [200], requests: [{path: /, headers: {X-Api-Key: demo}}]}
+`
+
+// TestParts counts what one request passes.
+func TestParts(t *testing.T) {
+	p := plans(t, fan, "mesh")
+	require.Equal(t, map[string]float64{partVisit: 3.5, partCall: 2.5}, p.count[workload])
+	require.Len(t, p.count[sidecar], 3, "ingress in the clear, and both sides of every call over mutual TLS")
+	require.Equal(t, 2.5, p.count[sidecar][p.outbound])
+	require.Equal(t, 2.5, p.count[sidecar][p.inbound])
+	require.Equal(t, 1.0, p.count[sidecar][p.ingress])
+	require.NotEqual(t, p.ingress, p.inbound)
+
+	p = plans(t, line, "gateway+mesh")
+	require.Equal(t, 3*10e3, p.declared)
+	require.Equal(t, 3.0, p.count[sidecar][p.inbound], "the gateway speaks mutual TLS to the entry as well: two calls and one entry")
+	require.Equal(t, p.inbound, p.ingress)
+	require.NotEqual(t, p.gateway, plans(t, line, "gateway").gateway, "its own mutual TLS is part of what a gateway costs")
+}
+
+// TestPricesAreFound: costs that made the numbers come out of them again.
+func TestPricesAreFound(t *testing.T) {
+	truth := prices{Of: map[string]float64{"visit": 40e3, "call": 25e3}, Slope: 0.12}
+	var rows []row
+	for _, rate := range []float64{100, 300, 900} {
+		for _, count := range []map[string]float64{{"visit": 1}, {"visit": 3, "call": 2}, {"visit": 7, "call": 6}} {
+			r := row{count: count, rate: rate}
+			r.cpu = truth.of(r)
+			rows = append(rows, r)
+		}
+	}
+	found := price(rows)
+	require.InDelta(t, truth.Slope, found.Slope, 1e-9)
+	require.InEpsilon(t, truth.Of["visit"], found.Of["visit"], 0.01)
+	require.InEpsilon(t, truth.Of["call"], found.Of["call"], 0.01)
+}
+
+// TestQueueing holds the simulation against what is known in closed form: with wake-ups that take nothing, one CPU and one part, it is the
+// queue M/D/1, whose mean wait is rho/(2(1-rho)) services (Pollaczek and Khinchine).
+func TestQueueing(t *testing.T) {
+	e := parse(t, "version: 1\nname: one\napplication: {entry: a, services: {a: {}}}\ntopologies: {direct: {}}\nload: {rates: [1]}\n")
+	p, err := planOf(e.Arms()[0])
+	require.NoError(t, err)
+	const service = 1e6 // ns
+	for _, rho := range []float64{0.2, 0.5, 0.8} {
+		// A visit asks for CPU twice, half of its cost each: all in one here.
+		s := simulation{plan: p, cost: costs{visit: 0}, wake: wake{OnPath: 1}, cpus: 1, rate: rho * 1e9 / service, seed: 7}
+		e.Application.Services.Set("a", topologies.Service{Replicas: 1, Work: topologies.Work{CPU: service}})
+		mean, times := 0.0, s.run(40_000)
+		for _, at := range times {
+			mean += at / float64(len(times))
+		}
+		due := service / 1e9 * (1 + rho/(2*(1-rho)))
+		require.InEpsilon(t, due, mean, 0.08, "rho %g", rho)
+	}
+}
+
+// TestUnmeasuredPartsAreNamed: a part that no run contains is no guess.
+func TestUnmeasuredPartsAreNamed(t *testing.T) {
+	m := &Model{CPUs: 2, Prices: map[string]prices{workload: {Of: map[string]float64{partVisit: 45e3, partCall: 35e3}}}, Wake: wake{OnPath: 0.5, Workload: 1e3, Proxy: 1e3, Long: 1}}
+	arm, _ := parse(t, fan).Arm("key")
+	_, err := m.Predict(arm, 300)
+	var unmeasured *Unmeasured
+	require.ErrorAs(t, err, &unmeasured)
+	require.ErrorContains(t, err, "key_auth")
+
+	arm, _ = parse(t, fan).Arm("direct")
+	got, err := m.Predict(arm, 300)
+	require.NoError(t, err)
+	require.InDelta(t, 3.5*45e3+2.5*35e3, got.CPU.Value, 1)
+	require.Greater(t, got.P99.Value, got.P50.Value)
+	require.Greater(t, got.P50.Value, 300e-6, "half of the slower call's waits are longer than its median")
+}
+
+func parse(t *testing.T, text string) *topologies.Experiment {
+	t.Helper()
+	e, err := topologies.Parse("test.yaml", []byte(text))
+	require.NoError(t, err)
+	return e
+}
+
+func plans(t *testing.T, text, name string) *plan {
+	t.Helper()
+	arm, known := parse(t, text).Arm(name)
+	require.True(t, known)
+	p, err := planOf(arm)
+	require.NoError(t, err)
+	return p
+}
