@@ -1,6 +1,10 @@
 package config
 
-import "crossroads/proxies/config/strict"
+import (
+	"time"
+
+	"crossroads/proxies/config/strict"
+)
 
 func (c *checker) sidecar(s *Sidecar) {
 	c.version(s.Version)
@@ -82,6 +86,12 @@ func (c *checker) control(k *Control) {
 	}
 	if k.Lifetime <= 0 {
 		c.fault("$.svid_lifetime", "svid_lifetime is 0: an SVID has to live for some time")
+	}
+	if w := k.Graph.Window.D(); w < 100*time.Millisecond || w > time.Minute {
+		c.fault("$.graph.window", "%s: write a window between 100ms and 1m", k.Graph.Window)
+	}
+	if k.Graph.Keep < k.Graph.Window {
+		c.fault("$.graph.keep", "%s is shorter than a window: no edge would ever be shown", k.Graph.Keep)
 	}
 	if len(k.Tokens) == 0 {
 		c.fault("$", "tokens is empty: no proxy could obtain an SVID")

@@ -51,6 +51,7 @@ func (c *checker) identity(i *Identity) {
 		c.address(path+".control.address", k.Address, false)
 		c.file(path+".control.roots", &k.Roots, "roots")
 		c.file(path+".control.token", &k.Token, "token")
+		c.oneOf(path+".control.reports", "mode", k.Reports, "off", "on")
 	}
 	if f := i.Files; f != nil {
 		c.file(path+".files.certificate", &f.Certificate, "certificate")

@@ -201,10 +201,11 @@ type Identity struct {
 
 // ControlAddress is where the control plane is and how it is recognized and convinced.
 type ControlAddress struct {
-	Bootstrap string `yaml:"bootstrap" json:"bootstrap"` // host:port for the CSR (TLS, server verified by Roots)
-	Address   string `yaml:"address" json:"address"`     // host:port for snapshots (mTLS)
-	Roots     string `yaml:"roots" json:"roots"`         // PEM file: the trust bundle to start with
-	Token     string `yaml:"token" json:"token"`         // file that holds the bootstrap token
+	Bootstrap string `yaml:"bootstrap" json:"bootstrap"`       // host:port for the CSR (TLS, server verified by Roots)
+	Address   string `yaml:"address" json:"address"`           // host:port for snapshots (mTLS)
+	Roots     string `yaml:"roots" json:"roots"`               // PEM file: the trust bundle to start with
+	Token     string `yaml:"token" json:"token"`               // file that holds the bootstrap token
+	Reports   string `yaml:"reports,omitempty" json:"reports"` // off | on: tell the control plane what is seen of the edges
 }
 
 // IdentityFiles are PEM files; they are read again when they change.
@@ -267,6 +268,13 @@ type Control struct {
 	Tokens      []Token        `yaml:"tokens" json:"tokens"`
 	Endpoints   string         `yaml:"endpoints" json:"endpoints"` // file of services and endpoints; watched
 	Lifetime    units.Duration `yaml:"svid_lifetime,omitempty" json:"svid_lifetime"`
+	Graph       MeshGraph      `yaml:"graph,omitempty" json:"graph"`
+}
+
+// MeshGraph is how the control plane assembles the dependency graph from what proxies report.
+type MeshGraph struct {
+	Window units.Duration `yaml:"window,omitempty" json:"window"` // of the reports
+	Keep   units.Duration `yaml:"keep,omitempty" json:"keep"`     // of an edge that carries nothing any more
 }
 
 // CA names the root's files. Where both are missing a root is made, and written where Certificate and Key say.

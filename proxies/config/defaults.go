@@ -172,7 +172,14 @@ func (c *Control) SetDefaults() {
 	c.Listen = ControlSnapshots
 	c.Admin.Address = ControlAdmin
 	c.Lifetime = units.Duration(24 * time.Hour)
+	c.Graph.SetDefaults()
 }
+
+// SetDefaults fills in what a file may leave out.
+func (g *MeshGraph) SetDefaults() { *g = MeshGraph{Window: seconds(1), Keep: seconds(60)} }
+
+// SetDefaults fills in what a file may leave out.
+func (a *ControlAddress) SetDefaults() { *a = ControlAddress{Reports: "on"} }
 
 // SetDefaults fills in what a file may leave out.
 func (s *Service) SetDefaults() { *s = Service{Protocol: "http"} }

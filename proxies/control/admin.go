@@ -26,6 +26,10 @@ func (k *Control) adminHandler() http.Handler {
 	mux.HandleFunc("GET /bundle", func(w http.ResponseWriter, _ *http.Request) {
 		writeText(w, http.StatusOK, string(k.authority.Load().Bundle().PEM()))
 	})
+	mux.HandleFunc("GET /graph", k.showGraph)
+	mux.HandleFunc("GET /cascades", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusOK, map[string]any{"window_seconds": k.graph.Window().Seconds(), "alarms": k.graph.Alarms()})
+	})
 	return mux
 }
 

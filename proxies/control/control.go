@@ -1,11 +1,12 @@
 // Package control is the control plane of the reference mesh: it issues SVIDs to those who hold a bootstrap token, and streams
-// snapshots of services and endpoints to those who hold an SVID.
+// snapshots of services and endpoints to those who hold an SVID. From what these report of their edges it assembles the dependency
+// graph (package graph).
 //
 // Its one invariant: it only ever says what is whole and valid. A file that cannot be used leaves what is in force untouched, and is
 // reported. It carries no traffic of the application: when it is down, the mesh goes on with what it has until certificates expire.
 //
-// One Control owns three listeners: bootstrap (TLS; token and certificate request against SVID and roots), snapshots (mutual TLS) and
-// admin (loopback). One goroutine watches the files.
+// One Control owns three listeners: bootstrap (TLS; token and certificate request against SVID and roots), snapshots (mutual TLS; also
+// takes reports) and admin (loopback). One goroutine watches the files, one judges the windows of the graph.
 package control
 
 import (
@@ -23,6 +24,7 @@ import (
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 
 	"crossroads/proxies/config"
+	"crossroads/proxies/graph"
 	"crossroads/proxies/identity"
 )
 
@@ -51,6 +53,7 @@ type Control struct {
 	catalog   *catalog
 	watched   []*watchedFiles
 	metrics   *metrics
+	graph     *graph.Graph
 
 	bootstrap, snapshots, admin net.Listener
 	draining                    atomic.Bool
@@ -70,6 +73,7 @@ func New(ctx context.Context, c *config.Control, o Options) (*Control, error) {
 	}
 	k := &Control{config: c, options: o, domain: domain, stopStreams: make(chan struct{})}
 	k.catalog = newCatalog(o.Now)
+	k.graph = graph.New(graph.Options{Window: c.Graph.Window.D(), Keep: c.Graph.Keep.D()})
 	if err := k.open(); err != nil {
 		return nil, err
 	}
@@ -184,6 +188,7 @@ func (k *Control) Run(ctx, force context.Context) error {
 	watching, stopWatching := context.WithCancel(ctx)
 	defer stopWatching()
 	go k.watch(watching)
+	go k.judge(watching)
 
 	servers := []*http.Server{k.server(k.issueHandler(), bodyTimeout), k.server(k.snapshotHandler(), 0), k.server(k.adminHandler(), bodyTimeout)}
 	listeners := []net.Listener{

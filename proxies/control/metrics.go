@@ -18,6 +18,8 @@ type metrics struct {
 	handshakesRefused *prometheus.CounterVec
 	reloads           *prometheus.CounterVec
 	stale             *prometheus.GaugeVec
+	reports           *prometheus.CounterVec
+	cascades          prometheus.Counter
 }
 
 func newMetrics(k *Control) *metrics {
@@ -31,13 +33,15 @@ func newMetrics(k *Control) *metrics {
 		reloads:           prometheus.NewCounterVec(prometheus.CounterOpts{Name: "control_file_reloads_total", Help: "Changed files that were read again."}, []string{"files", "result"}),
 		stale:             prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "control_files_refused", Help: "1 while the files on disk could not be used and older content is in force."}, []string{"files"}),
 	}
+	m.reports = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "control_edge_reports_total", Help: "Reports of edges, by result."}, []string{"result"})
+	m.cascades = prometheus.NewCounter(prometheus.CounterOpts{Name: "control_cascades_total", Help: "Cascades that were detected."})
 	for _, w := range k.watched {
 		m.stale.WithLabelValues(w.name)
 	}
 	build := prometheus.NewGauge(prometheus.GaugeOpts{Name: "control_build_info", Help: "Always 1.",
 		ConstLabels: prometheus.Labels{"version": k.options.Version, "go": runtime.Version()}})
 	build.Set(1)
-	m.registry.MustRegister(m.subscribers, m.snapshotsSent, m.issued, m.issueRefused, m.handshakesRefused, m.reloads, m.stale, build,
+	m.registry.MustRegister(m.subscribers, m.snapshotsSent, m.issued, m.issueRefused, m.handshakesRefused, m.reloads, m.stale, m.reports, m.cascades, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, g := range k.gauges() {
 		m.registry.MustRegister(prometheus.NewGaugeFunc(g.options, g.value))
@@ -79,6 +83,8 @@ func (k *Control) gauges() []gauge {
 			func() float64 { return seconds(k.authority.Load().Expiry()) }},
 		{prometheus.GaugeOpts{Name: "control_svid_expiry_timestamp_seconds", Help: "When the control plane's own SVID ends."},
 			func() float64 { return seconds(k.source.Stats().NotAfter) }},
+		{prometheus.GaugeOpts{Name: "control_graph_edges", Help: "Edges of the dependency graph."},
+			func() float64 { return float64(k.graph.Len()) }},
 		{prometheus.GaugeOpts{Name: "control_bundle_roots", Help: "Roots that the trust domain accepts."},
 			func() float64 { return float64(len(k.authority.Load().Bundle().Roots())) }},
 	}

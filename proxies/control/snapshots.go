@@ -6,16 +6,19 @@ import (
 	"time"
 
 	"crossroads/proxies/discovery"
+	"crossroads/proxies/edges"
 )
 
 const (
 	defaultHeartbeat = discovery.Heartbeat
 	writeTimeout     = 10 * time.Second // of one message to one subscriber
+	clientUsage      = x509.ExtKeyUsageClientAuth
 )
 
 func (k *Control) snapshotHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+discovery.Path, k.stream)
+	mux.HandleFunc("POST "+edges.Path, k.report)
 	return mux
 }
 
@@ -48,7 +51,7 @@ func (k *Control) stream(w http.ResponseWriter, r *http.Request) {
 			newest, changed = k.catalog.current()
 			line = newest.line
 			// A change of the roots may have taken this peer's away. It is told so, or it could not know that it needs another SVID.
-			last = k.source.Verify(*r.TLS, x509.ExtKeyUsageClientAuth) != nil
+			last = k.source.Verify(*r.TLS, clientUsage) != nil
 			k.metrics.snapshotsSent.Inc()
 		case <-silence.C:
 			line = heartbeat

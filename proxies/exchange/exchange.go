@@ -45,6 +45,7 @@ type Exchange struct {
 	Cancel   *Canceller    // of the downstream connection; nil: nobody cancels
 	Pin      any           // the configuration snapshot in force: what Serve chose, Finish finds again
 	Limit    Limit         // the strictest rate limit that was checked
+	Edge     any           // what counts the exchange while it is in flight; nil before its edge is known
 	id       [MaxID]byte   // what ID is a view of
 	passed   int           // stages whose Inward ran
 	retain   func()        // gives the upstream connection back; run once, by Release

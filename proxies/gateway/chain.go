@@ -26,9 +26,12 @@ func (g *Gateway) buildChain(s *snapshot, old *snapshot) error {
 			chain = append(chain, st)
 		}
 	}
-	add(s.ledger > 0, timing)                                       // first: its Outward is last, when the other stages have spent their time
-	add(g.access != nil, access)                                    // its Finish is nearly last, and so knows how everything ended
-	add(true, metrics)                                              // likewise; in front of all that may refuse, because refusals count
+	add(s.ledger > 0, timing)    // first: its Outward is last, when the other stages have spent their time
+	add(g.access != nil, access) // its Finish is nearly last, and so knows how everything ended
+	add(true, metrics)           // likewise; in front of all that may refuse, because refusals count
+	if g.reports != nil {
+		add(true, entryEdge{&g.reports.entry}) // likewise, for the control plane
+	}
 	add(true, stage.NewForwarding(s.config.Clients.TrustedHops))    // who the client is: limits and logs depend on it
 	add(true, stage.NewRequestID(s.config.Clients.TrustedHops > 0)) // before anything can fail, so that failures can be named
 	add(true, stage.NewTrace())                                     // likewise
@@ -41,6 +44,9 @@ func (g *Gateway) buildChain(s *snapshot, old *snapshot) error {
 	add(is.access != nil, is.access)                                // whether they may: needs to know who asks
 	add(is.limits[1] != nil, is.limits[1])                          // by consumer; what is denied anyway costs no quota
 	add(limitsBodies(s.routes), stage.NewBodyLimit())               // last: a large body of somebody unknown was refused already
+	if g.reports != nil {
+		add(true, calledEdge{g.byRoute(s)}) // now it is known who is called
+	}
 	// Nothing, unless this build was made to prove a gate.
 	if chain, err = injected(chain); err != nil {
 		return err

@@ -42,8 +42,10 @@ type Gateway struct {
 	requests *telemetry.Requests
 	parts    *telemetry.Parts
 	access   *telemetry.AccessLog
-	source   *identity.Source  // nil without identity
-	services *discovery.Client // nil without a control plane
+	source   *identity.Source    // nil without identity
+	services *discovery.Client   // nil without a control plane
+	reporter *discovery.Reporter // nil without a control plane, or where it is not to hear of the edges
+	reports  *reports            // nil likewise
 	admin    *operate.Admin
 	life     operate.Life
 	fronts   []front
@@ -99,7 +101,7 @@ func (g *Gateway) joinMesh(ctx context.Context, c *config.Gateway) (err error) {
 	if c.Identity == nil {
 		return nil
 	}
-	if g.source, err = identity.NewSource(ctx, *c.Identity, identity.Options{Log: g.options.Log}); err != nil {
+	if g.source, err = identity.NewSource(ctx, *c.Identity, identity.Options{Log: g.options.Log, Proved: g.countHandshake()}); err != nil {
 		return fmt.Errorf("obtain the gateway's identity: %w", err)
 	}
 	g.metrics.Identity(func() telemetry.SVID {
@@ -107,6 +109,7 @@ func (g *Gateway) joinMesh(ctx context.Context, c *config.Gateway) (err error) {
 		return telemetry.SVID{NotAfter: s.NotAfter, Rotations: s.Rotations, Failures: s.Failures}
 	})
 	if c.Identity.Control != nil {
+		g.reporter = g.newReporter(c)
 		g.services = discovery.New(*c.Identity.Control, g.source, g.discover, discovery.Options{Log: g.options.Log})
 		g.metrics.Config(func() telemetry.ConfigState {
 			s := g.services.Status()
@@ -155,6 +158,9 @@ func (g *Gateway) Run(ctx, force context.Context) error {
 	})
 	if g.services != nil {
 		running.Go(func() { _ = g.services.Run(background) })
+	}
+	if g.reporter != nil {
+		running.Go(func() { g.reporter.Run(background) })
 	}
 	for _, f := range g.fronts {
 		go func() {

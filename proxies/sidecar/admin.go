@@ -27,6 +27,7 @@ func (s *Sidecar) newAdmin() (*operate.Admin, error) {
 		sort.Strings(names)
 		return map[string]any{"outbound": names, "inbound": s.config.Service}
 	})
+	a.Tap(&s.tap)
 	s.metrics.EndpointStates(s.endpointStates)
 	return a, nil
 }

@@ -22,11 +22,12 @@ func (s *Sidecar) inboundChain(edge bool) exchange.Service {
 	if edge {
 		b.add(stage.NewForwarding(s.config.Clients.TrustedHops)) // a client outside may claim to be anybody
 	}
-	b.add(stage.NewMeshPeer())          // who calls, proved by its certificate, before anything looks at it
-	b.add(stage.NewRequestID(!edge))    // inside the mesh the edge has named the request already
-	b.add(stage.NewTrace())             // continued: a hop of its own in the trace
-	b.add(s.policies.stage())           // whom the application is spared from leaves its trace above and goes no further
-	b.add(stage.NewService(s.theApp())) // whatever the Host field says: there is one application here
+	b.add(stage.NewMeshPeer())                            // who calls, proved by its certificate, before anything looks at it
+	b.add(stage.NewRequestID(!edge))                      // inside the mesh the edge has named the request already
+	b.add(stage.NewTrace())                               // continued: a hop of its own in the trace
+	b.add(s.policies.stage())                             // whom the application is spared from leaves its trace above and goes no further
+	b.add(stage.NewService(s.theApp()))                   // whatever the Host field says: there is one application here
+	b.add(stage.NewEdge(s.edges, true, s.config.Service)) // last: what was refused is not in flight
 	return s.finish(b)
 }
 
@@ -43,10 +44,11 @@ func (s *Sidecar) theApp() func([]byte) (*exchange.Route, *exchange.Fault) {
 // outboundChain writes out what a call of the application passes.
 func (s *Sidecar) outboundChain() exchange.Service {
 	b := s.chain("outbound", stage.NewEdgeMetrics(s.metrics, s.edges, false, s.self()))
-	b.add(stage.NewRequestID(true))         // the application passes on what it was given
-	b.add(stage.NewTrace())                 // continued: a hop of its own in the trace
-	b.add(stage.NewService(s.catalog.find)) // which service the Host field names; balancing is behind it
-	b.add(splitStage{s.catalog})            // and which one answers in its place
+	b.add(stage.NewRequestID(true))                // the application passes on what it was given
+	b.add(stage.NewTrace())                        // continued: a hop of its own in the trace
+	b.add(stage.NewService(s.catalog.find))        // which service the Host field names; balancing is behind it
+	b.add(splitStage{s.catalog})                   // and which one answers in its place
+	b.add(stage.NewEdge(s.edges, false, s.self())) // last: now it is known who is called
 	return s.finish(b)
 }
 
@@ -74,7 +76,8 @@ func (s *Sidecar) chain(name string, metrics *stage.Metrics) *builder {
 	if s.access != nil {
 		b.add(stage.NewAccessLog(s.access, name, s.config.Log.Sample.F())) // its Finish is nearly last, and so knows how everything ended
 	}
-	b.add(metrics) // in front of all that may refuse, because refusals count
+	b.add(stage.NewTap(&s.tap, name)) // likewise, for whoever watches live
+	b.add(metrics)                    // in front of all that may refuse, because refusals count
 	return b
 }
 

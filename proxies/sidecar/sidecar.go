@@ -39,8 +39,10 @@ type Sidecar struct {
 	edges    *telemetry.Edges
 	opaque   *telemetry.Opaque
 	access   *telemetry.AccessLog
-	source   *identity.Source  // nil without identity
-	services *discovery.Client // nil without a control plane
+	tap      telemetry.Tap
+	source   *identity.Source    // nil without identity
+	services *discovery.Client   // nil without a control plane
+	reporter *discovery.Reporter // nil without a control plane, or where it is not to hear of the edges
 	admin    *operate.Admin
 	life     operate.Life
 	app      *upstream.Upstream // the application; nil without inbound
@@ -77,7 +79,7 @@ func New(ctx context.Context, c *config.Sidecar, o Options) (_ *Sidecar, err err
 		return nil, err
 	}
 	if c.Identity != nil {
-		if s.source, err = identity.NewSource(ctx, *c.Identity, identity.Options{Log: o.Log}); err != nil {
+		if s.source, err = identity.NewSource(ctx, *c.Identity, identity.Options{Log: o.Log, Proved: countHandshake(s.metrics.Handshakes())}); err != nil {
 			return nil, fmt.Errorf("obtain the sidecar's identity: %w", err)
 		}
 		s.metrics.Identity(s.svid)
@@ -171,6 +173,7 @@ func (s *Sidecar) follow() {
 		return
 	}
 	s.services = discovery.New(*s.config.Identity.Control, s.source, s.apply, discovery.Options{Log: s.options.Log})
+	s.reporter = s.newReporter()
 	s.metrics.Config(func() telemetry.ConfigState {
 		st := s.services.Status()
 		return telemetry.ConfigState{
@@ -236,6 +239,9 @@ func (s *Sidecar) Run(ctx, force context.Context) error {
 	})
 	if s.services != nil {
 		running.Go(func() { _ = s.services.Run(background) })
+	}
+	if s.reporter != nil {
+		running.Go(func() { s.reporter.Run(background) })
 	}
 	for _, f := range append(append([]front(nil), s.inbound...), s.outbound...) {
 		go func() {

@@ -34,18 +34,24 @@ func NewRouteMetrics(m *telemetry.Metrics, requests *telemetry.Requests, routes 
 // identity the source; on outbound, self is the source and the route's name the destination.
 func NewEdgeMetrics(m *telemetry.Metrics, edges *telemetry.Edges, inbound bool, self string) *Metrics {
 	return &Metrics{metrics: m, settle: func(x *exchange.Exchange, end exchange.End, took time.Duration) {
-		direction, source, destination := "outbound", self, "unknown"
-		switch {
-		case inbound:
-			direction, source, destination = "inbound", x.Peer.ID, self
-			if source == "" {
-				source = "unauthenticated"
-			}
-		case x.Route != nil:
-			destination = x.Route.Name
+		edge, known := x.Edge.(*telemetry.EdgeMetrics)
+		if !known { // it was refused before its edge was counted, or the chain does not count
+			edge = edgeOf(edges, x, inbound, self)
 		}
-		edges.Edge(direction, source, destination).Observe(x, end, took)
+		edge.Observe(x, end, took)
 	}}
+}
+
+func edgeOf(edges *telemetry.Edges, x *exchange.Exchange, inbound bool, self string) *telemetry.EdgeMetrics {
+	switch {
+	case inbound && x.Peer.ID == "":
+		return edges.Edge("inbound", telemetry.Unauthenticated, self)
+	case inbound:
+		return edges.Edge("inbound", x.Peer.ID, self)
+	case x.Route == nil:
+		return edges.Edge("outbound", self, telemetry.Unknown)
+	}
+	return edges.Edge("outbound", self, x.Route.Name)
 }
 
 // Watch tells the stage of which chain it is a part, so that stage times can be exported by name.

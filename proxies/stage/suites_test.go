@@ -155,3 +155,9 @@ func TestObservingStagesSuite(t *testing.T) {
 	stagetest.Run(t, stagetest.Suite{New: always(stage.NewAccessLog(log, "inbound", 1)), Pass: pass})
 	stagetest.Run(t, stagetest.Suite{New: always(timing), Pass: pass, Free: true})
 }
+
+func TestEdgeAndTapSuites(t *testing.T) {
+	edges := telemetry.NewMetrics("sidecar", "test").NewEdges()
+	stagetest.Run(t, stagetest.Suite{New: always(stage.NewEdge(edges, true, "stock")), Pass: plain(), Free: true})
+	stagetest.Run(t, stagetest.Suite{New: always(stage.NewTap(new(telemetry.Tap), "inbound")), Pass: plain(), Free: true})
+}

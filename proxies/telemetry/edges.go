@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"crossroads/proxies/edges"
 	"crossroads/proxies/exchange"
 )
 
@@ -33,6 +34,7 @@ func (m *Metrics) NewEdges() *Edges {
 		overhead: m.histogram("overhead_seconds", "Time in the sidecar alone: without waiting for upstreams.", "direction"),
 	}
 	e.known.Store(&map[edgeKey]*EdgeMetrics{})
+	e.export(m)
 	return e
 }
 
@@ -51,7 +53,7 @@ func (e *Edges) Edge(direction, source, destination string) *EdgeMetrics {
 	if m, ok := known[key]; ok {
 		return m
 	}
-	m := &EdgeMetrics{edges: e, key: key,
+	m := &EdgeMetrics{table: e, key: key,
 		duration: e.duration.WithLabelValues(key.direction, key.source, key.destination),
 		overhead: e.overhead.WithLabelValues(key.direction)}
 	m.codes.Store(&map[outcome]prometheus.Counter{})
@@ -63,12 +65,13 @@ func (e *Edges) Edge(direction, source, destination string) *EdgeMetrics {
 
 // EdgeMetrics are the metrics of one edge in one direction.
 type EdgeMetrics struct {
-	edges    *Edges
-	key      edgeKey
-	duration prometheus.Observer
-	overhead prometheus.Observer
-	codes    atomic.Pointer[map[outcome]prometheus.Counter]
-	mu       sync.Mutex
+	edges.Recorder // for reports to the control plane
+	table          *Edges
+	key            edgeKey
+	duration       prometheus.Observer
+	overhead       prometheus.Observer
+	codes          atomic.Pointer[map[outcome]prometheus.Counter]
+	mu             sync.Mutex
 }
 
 type outcome struct {
@@ -96,8 +99,24 @@ func (m *EdgeMetrics) Observe(x *exchange.Exchange, end exchange.End, took time.
 		counter = m.add(key)
 	}
 	counter.Inc()
+	own := max(0, took-x.Upstream)
 	m.duration.Observe(took.Seconds())
-	m.overhead.Observe(max(0, took-x.Upstream).Seconds())
+	m.overhead.Observe(own.Seconds())
+	o, reason := Outcome(x, end)
+	m.Recorder.Observe(o, reason, x.Attempts, took, own)
+}
+
+// Outcome says what a report calls it. What is refused for the caller's own doing, with 4xx, is no failure of the edge.
+func Outcome(x *exchange.Exchange, end exchange.End) (edges.Outcome, string) {
+	switch {
+	case x.Fault != nil && x.Fault.Status < 500:
+		return edges.Refused, ""
+	case x.Fault != nil:
+		return edges.Made, x.Fault.Reason
+	case Classify(x, end) == "failure":
+		return edges.Passed, ""
+	}
+	return edges.Served, ""
 }
 
 func (m *EdgeMetrics) add(key outcome) prometheus.Counter {
@@ -108,7 +127,7 @@ func (m *EdgeMetrics) add(key outcome) prometheus.Counter {
 		return counter
 	}
 	more := maps.Clone(known)
-	more[key] = m.edges.total.WithLabelValues(m.key.direction, m.key.source, m.key.destination, codeText(key.code), key.class)
+	more[key] = m.table.total.WithLabelValues(m.key.direction, m.key.source, m.key.destination, codeText(key.code), key.class)
 	m.codes.Store(&more)
 	return more[key]
 }

@@ -65,7 +65,7 @@ func command(stderr io.Writer) *cobra.Command {
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return operate.Usage(err) })
-	root.AddCommand(runCommand(stderr), validateCommand(), initCommand(), versionCommand())
+	root.AddCommand(runCommand(stderr), validateCommand(), graphCommand(), initCommand(), versionCommand())
 	return root
 }
 

@@ -39,7 +39,7 @@ func run(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 	root.SetErr(stderr)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return operate.Usage(err) })
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(runCommand(stdout, stderr), validateCommand(), interceptCommand(), versionCommand())
+	root.AddCommand(runCommand(stdout, stderr), validateCommand(), interceptCommand(), tapCommand(), versionCommand())
 	return operate.Exit(stderr, "sidecar", operate.Misuse(root.ExecuteContext(context.Background())))
 }
 

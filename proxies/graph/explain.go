@@ -1,0 +1,136 @@
+package graph
+
+import "math"
+
+// derived reasons follow from earlier failures of the same edge: an open breaker says that the callee failed before, not why.
+var derived = map[string]bool{"breaker_open": true, "no_endpoint": true, "overloaded": true}
+
+// tally is what happened on edges since some step.
+type tally struct {
+	passed, made, timeouts float64 // requests: failures passed on, made (but for derived ones), and by timeout among those
+	failed                 float64 // passed and made, derived ones included
+	retries                float64
+	excess                 float64 // seconds beyond the usual
+	slow                   float64 // requests
+	reports                int
+}
+
+func (t *tally) add(s *side, w *Stats, r Rules) {
+	t.reports += w.Reports
+	t.passed += float64(w.Passed)
+	t.failed += float64(w.Failed())
+	for reason, n := range w.Made {
+		if derived[reason] {
+			continue
+		}
+		t.made += float64(n)
+		if reason == "upstream_timeout" {
+			t.timeouts += float64(n)
+		}
+	}
+	if w.Attempts > w.Requests {
+		t.retries += float64(w.Attempts - w.Requests)
+	}
+	if s.windows >= r.Learn && w.Reports > 0 {
+		t.slow += float64(w.Latency.Above(s.limit(r))) + s.stuck(w, r)
+	}
+	t.excess += s.excess(w, r)
+}
+
+// sums adds up both sides of the edges that pick chooses, since a step.
+func (d *Detector) sums(since int, pick func(Key) bool) (out, in tally) {
+	for k, t := range d.tracks {
+		if !pick(k) {
+			continue
+		}
+		for step := max(since, d.step-memory+1, 1); step <= d.step; step++ {
+			p := &t.windows[step%memory]
+			out.add(&t.sides[0], &p.Out, d.rules)
+			in.add(&t.sides[1], &p.In, d.rules)
+		}
+	}
+	return out, in
+}
+
+// enough is the share of an effect that a cause has to account for.
+const enough = 0.5
+
+// cause returns the edge below e that explains most of its trouble; ok is false where e's own callee is the cause.
+func (d *Detector) cause(e Key, kind string, since int) (down Key, ok bool) {
+	callee := e.Destination
+	callers, received := d.sums(since, func(k Key) bool { return k.Destination == callee })
+	made, _ := d.sums(since, func(k Key) bool { return k.Source == callee && k.Destination != callee })
+	slower := made.excess > 0 && made.excess >= enough*max(callers.excess, received.excess)
+	explained := false
+	switch kind {
+	case "errors":
+		// The callee's own proxy sees every try; the callers', what could not reach it at all.
+		passed, all := received.passed, math.Max(received.passed+received.made, callers.passed+callers.made+callers.retries)
+		if received.reports == 0 {
+			passed = callers.passed
+		}
+		covered := math.Min(passed, made.failed)
+		if slower {
+			covered += math.Max(received.timeouts, callers.timeouts)
+		}
+		explained = covered > 0 && covered >= enough*all
+	default:
+		explained = slower || made.failed+made.retries >= enough*math.Max(callers.slow, received.slow) && made.failed+made.retries > 0
+	}
+	if !explained {
+		return Key{}, false
+	}
+	return d.worst(callee, since)
+}
+
+// worst is the edge out of a node on which most went wrong.
+func (d *Detector) worst(source string, since int) (found Key, ok bool) {
+	most := 0.0
+	for _, k := range sortedKeys(d.tracks) {
+		if k.Source != source || k.Destination == source {
+			continue
+		}
+		out, _ := d.sums(since, func(o Key) bool { return o == k })
+		if weight := out.failed + out.retries + out.slow + out.excess; weight > most {
+			most, found, ok = weight, k, true
+		}
+	}
+	return found, ok
+}
+
+// root follows an edge's trouble down to where nothing below explains it.
+func (d *Detector) root(e Key, kind string, since int) Key {
+	visited := map[Key]bool{}
+	for !visited[e] {
+		visited[e] = true
+		down, ok := d.cause(e, kind, since)
+		if !ok {
+			return e
+		}
+		if t := d.tracks[down]; t.troubled {
+			kind = t.kind
+		}
+		e = down
+	}
+	return e
+}
+
+// reaches says whether calls of one node can lead to another.
+func (d *Detector) reaches(from, to string) bool {
+	seen := map[string]bool{from: true}
+	next := []string{from}
+	for len(next) > 0 {
+		at := next[0]
+		next = next[1:]
+		if at == to {
+			return true
+		}
+		for k := range d.tracks {
+			if k.Source == at && !seen[k.Destination] {
+				seen[k.Destination] = true
+				next = append(next, k.Destination)
+			}
+		}
+	}
+	return false
+}
