@@ -31,7 +31,7 @@ version: 1
 trust_domain: TRUST_DOMAIN
 bootstrap: 127.0.0.1:8086        # token and certificate request against SVID and roots (TLS)
 listen: 127.0.0.1:8087           # snapshots (mutual TLS)
-admin: {address: 127.0.0.1:9990} # /healthz /readyz /metrics /config /snapshot /bundle
+admin: {address: 127.0.0.1:9990} # /healthz /readyz /metrics /config /snapshot /bundle /graph /cascades
 svid_lifetime: 24h               # proxies renew at half of it
 ca:
   certificate: ca.pem            # the root; give it to proxies as identity.control.roots

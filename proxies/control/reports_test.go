@@ -18,8 +18,8 @@ import (
 	"crossroads/proxies/identity"
 )
 
-// post sends a report as a proxy does.
-func (r *running) post(as *identity.Source, body []byte) (int, string) {
+// tell sends a report as a proxy does.
+func (r *running) tell(as *identity.Source, body []byte) (int, string) {
 	r.t.Helper()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true,
 		TLSClientConfig: as.ClientConfig(identity.ControlID(testDomain))}}
@@ -54,7 +54,7 @@ func (r *running) keys() (keys []graph.Key) {
 func TestAReportIsOfItsReporter(t *testing.T) {
 	k := start(t)
 	web, db := k.proxy("web"), k.proxy("db")
-	status, text := k.post(web, reportOf("web", window(edges.Outbound, "db"), window(edges.Inbound, "")))
+	status, text := k.tell(web, reportOf("web", window(edges.Outbound, "db"), window(edges.Inbound, "")))
 	require.Equal(t, http.StatusOK, status, text)
 	var p edges.Pace
 	require.NoError(t, json.Unmarshal([]byte(text), &p))
@@ -63,12 +63,12 @@ func TestAReportIsOfItsReporter(t *testing.T) {
 	require.ElementsMatch(t, []graph.Key{{Source: "shop/web", Destination: "db"}, {Source: graph.Outside, Destination: "shop/web"}}, k.keys())
 
 	// To say that one is db does not make it so, and services that nobody listed are not invented.
-	status, _ = k.post(web, reportOf("db", window(edges.Inbound, service("web")), window(edges.Outbound, "nowhere")))
+	status, _ = k.tell(web, reportOf("db", window(edges.Inbound, service("web")), window(edges.Outbound, "nowhere")))
 	require.Equal(t, http.StatusOK, status)
 	require.NotContains(t, k.keys(), graph.Key{Source: "shop/web", Destination: "shop/db"})
 	require.Contains(t, k.keys(), graph.Key{Source: "shop/web", Destination: "shop/web"})
 
-	status, _ = k.post(db, reportOf("", window(edges.Inbound, service("web"))))
+	status, _ = k.tell(db, reportOf("", window(edges.Inbound, service("web"))))
 	require.Equal(t, http.StatusOK, status)
 	e := k.graph.Document(time.Now()).Edges
 	require.Len(t, e, 3, "%v", e)
@@ -83,9 +83,9 @@ func TestAReportIsOfItsReporter(t *testing.T) {
 func TestReportsAreBounded(t *testing.T) {
 	k := start(t)
 	web := k.proxy("web")
-	status, text := k.post(web, bytes.Repeat([]byte(" "), edges.MaxReport+1))
+	status, text := k.tell(web, bytes.Repeat([]byte(" "), edges.MaxReport+1))
 	require.Equal(t, http.StatusRequestEntityTooLarge, status, text)
-	status, _ = k.post(web, []byte(`{"format":1,"seconds":1,"source":"somebody else"}`))
+	status, _ = k.tell(web, []byte(`{"format":1,"seconds":1,"source":"somebody else"}`))
 	require.Equal(t, http.StatusBadRequest, status)
 	_, metrics := k.get("/metrics")
 	require.Contains(t, metrics, `control_edge_reports_total{result="malformed"} 1`)
@@ -118,7 +118,7 @@ func TestReporter(t *testing.T) {
 
 func TestGraphIsShown(t *testing.T) {
 	k := start(t)
-	k.post(k.proxy("web"), reportOf("web", window(edges.Outbound, "db")))
+	k.tell(k.proxy("web"), reportOf("web", window(edges.Outbound, "db")))
 	k.keys()
 	for format, says := range map[string]string{"": `"source":"shop/web"`, "json": `"destination":"db"`, "text": "no cascade was seen", "dot": `"shop/web" -> "db"`, "html": "<svg"} {
 		var out bytes.Buffer

@@ -149,7 +149,7 @@ func TestTwoSidecarsOneCall(t *testing.T) {
 	}
 	for side, r := range map[string]*running{"outbound": orders, "inbound": stock} {
 		r.shows(edge(side, "200", "success", 3), edge(side, "500", "failure", 1), "sidecar_svid_expiry_seconds 3",
-			`sidecar_stages_info{hash="[0-9a-f]{16}",stages="`+side+`:metrics,.*,service.* mtls:strict"} 1`)
+			`sidecar_stages_info{hash="[0-9a-f]{16}",stages="`+side+`:tap,metrics,.*,service.* mtls:strict"} 1`)
 	}
 }
 
