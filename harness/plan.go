@@ -186,6 +186,7 @@ func describe(arm *topologies.Arm) results.ArmInfo {
 	if x := arm.Topology.External; x != nil {
 		info.External = x.URL
 	}
+	info.Composition = composition(arm)
 	for _, node := range arm.Processes() {
 		info.Processes++
 		if node.Kind != "workload" {
@@ -193,6 +194,21 @@ func describe(arm *topologies.Arm) results.ArmInfo {
 		}
 	}
 	return info
+}
+
+// composition says how an arm's client gets what is made of calls; nil where nothing is.
+func composition(arm *topologies.Arm) *results.Composition {
+	trips := arm.Trips()
+	if !arm.Experiment.Calls() {
+		return nil
+	}
+	c := &results.Composition{By: results.ByClient, Calls: trips.Calls, Requests: trips.Requests, InTurn: trips.InTurn}
+	for _, r := range arm.Experiment.Load.Requests {
+		if arm.Composes(&r) {
+			c.By = results.ByGateway
+		}
+	}
+	return c
 }
 
 // Length estimates how long a plan takes: blocks and warm-ups as declared, and what deploying and probing an arm costs by

@@ -209,9 +209,10 @@ func (r *Runner) excluded(ctx context.Context, t results.PlannedTrial, d deploy.
 // target is what the driver needs to know of a deployment.
 func (r *Runner) target(t results.PlannedTrial, d deploy.Deployment) load.Target {
 	l := r.Experiment.Load
-	target := load.Target{Connections: t.Connections, Timeout: l.Timeout.D()}
-	for _, entry := range d.Entries() {
-		target.Entries = append(target.Entries, entry.URL)
+	arm, _ := r.Experiment.Arm(t.Arm)
+	target := load.Target{Connections: t.Connections, Timeout: l.Timeout.D(), Entries: urls(deploy.EntriesOf(d, arm, r.Experiment.Application.Entry))}
+	if len(target.Entries) == 0 {
+		target.Entries = urls(d.Entries()) // no request goes to the entry as a whole
 	}
 	for _, request := range l.Requests {
 		sent := load.Request{Method: request.Method, Path: request.Path, Weight: request.Weight, Body: make([]byte, request.Body.Size)}
@@ -221,7 +222,22 @@ func (r *Runner) target(t results.PlannedTrial, d deploy.Deployment) load.Target
 		for name, value := range request.Headers.All() {
 			sent.Headers = append(sent.Headers, [2]string{name, value})
 		}
+		for _, call := range arm.ClientCalls(&request) {
+			sent.InOrder = arm.InOrder()
+			sent.Calls = append(sent.Calls, load.Call{
+				Entries: urls(deploy.EntriesOf(d, arm, call.Service)), Path: call.Path,
+				Headers: append([][2]string{{"Host", call.Service}}, sent.Headers...),
+			})
+		}
 		target.Requests = append(target.Requests, sent)
 	}
 	return target
+}
+
+func urls(entries []deploy.Entry) []string {
+	var all []string
+	for _, entry := range entries {
+		all = append(all, entry.URL)
+	}
+	return all
 }

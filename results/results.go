@@ -48,7 +48,23 @@ type ArmInfo struct {
 	Proxies    int    `json:"proxies"`            // of which proxies and control plane
 	OriginTime int64  `json:"origin_ns"`          // declared work on the critical path, expected value
 	External   string `json:"external,omitempty"` // URL of a system that somebody else runs
+
+	Composition *Composition `json:"composition,omitempty"` // where requests are made of several calls
 }
+
+// Composition says who makes the calls that a request is made of, as declared. Numbers are means over the kinds of request by weight.
+type Composition struct {
+	By       string  `json:"by"`       // gateway or client
+	Calls    float64 `json:"calls"`    // to services, that one request is made of
+	Requests float64 `json:"requests"` // that the client sends for it
+	InTurn   float64 `json:"in_turn"`  // of these the ones that wait for each other: the round trips that a user waits for
+}
+
+// Who makes the calls.
+const (
+	ByGateway = "gateway"
+	ByClient  = "client"
+)
 
 // PlannedTrial is one trial before it ran. ID is unique within the run.
 type PlannedTrial struct {
@@ -116,12 +132,13 @@ type Reason struct {
 // Counts of the samples that were due within the block.
 type Counts struct {
 	Planned  int64 `json:"planned"`
-	Ready    int64 `json:"ready"`           // handed to a connection or waiting for one in time
-	Done     int64 `json:"done"`            // answered within the block or its grace, successes
-	Errors   int64 `json:"errors"`          // all classes
-	Declared int64 `json:"declared_errors"` // of which the application was told to make
-	Waited   int64 `json:"waited"`          // had to wait for a free connection
-	Bytes    int64 `json:"bytes"`           // response bodies
+	Ready    int64 `json:"ready"`              // handed to a connection or waiting for one in time
+	Done     int64 `json:"done"`               // answered within the block or its grace, successes
+	Errors   int64 `json:"errors"`             // all classes
+	Declared int64 `json:"declared_errors"`    // of which the application was told to make
+	Waited   int64 `json:"waited"`             // had to wait for a free connection
+	Requests int64 `json:"requests,omitempty"` // HTTP requests written for them; 0 in records from before they were counted
+	Bytes    int64 `json:"bytes"`              // response bodies
 }
 
 // Histogram is a whole HdrHistogram: V2 compressed, base64. Values are in nanoseconds, 100 ns to 60 s, 3 significant digits.

@@ -89,12 +89,12 @@ func (a *Arm) Hops() (entry, perEdge int) {
 	return entry, perEdge
 }
 
-// Edges counts the caller-callee pairs of the call graph, the driver's call to the entry service included.
+// Edges counts the caller-callee pairs of the call graph, the driver's calls to the services that it enters included.
 func (a *Arm) Edges() int {
 	if a.Topology.External != nil {
 		return 0
 	}
-	return len(a.Experiment.edges()) + 1
+	return len(a.Experiment.edges()) + len(a.Experiment.Entered())
 }
 
 // EncryptedEdges counts the edges on which everything between the first and the last proxy is encrypted and both ends are
@@ -106,17 +106,23 @@ func (a *Arm) EncryptedEdges() int {
 		n = len(a.Experiment.edges())
 	}
 	if a.EntryEncrypts() {
-		n++
+		n += len(a.Experiment.Entered())
 	}
 	return n
 }
 
-// OriginTime is the expected declared work (CPU and waits) on the critical path of one request.
+// OriginTime is the expected declared work (CPU and waits) on the critical path of one request: of the kinds of request their mean
+// by weight.
 func (a *Arm) OriginTime() time.Duration {
 	if a.Topology.External != nil {
 		return 0
 	}
-	return a.Experiment.originTime(a.Experiment.Application.Entry, map[string]time.Duration{})
+	known, sum, weights := map[string]time.Duration{}, 0.0, 0.0
+	for _, r := range a.Experiment.Load.Requests {
+		sum += float64(r.Weight) * float64(a.requestTime(&r, known))
+		weights += float64(r.Weight)
+	}
+	return time.Duration(sum / max(weights, 1))
 }
 
 // Processes lists every process that the arm needs, in the order in which they can start: control plane, workloads (callees before

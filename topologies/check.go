@@ -129,6 +129,10 @@ func (c *checker) topologies() {
 		}
 		if t.Gateway != nil {
 			c.gateway(path+".gateway", t.Gateway)
+			c.composes(path+".gateway", t.Gateway)
+		}
+		if t.Client != nil {
+			c.client(path+".client", t)
 		}
 		if t.Mesh != nil {
 			c.mesh(name, path+".mesh", t.Mesh)
@@ -145,6 +149,9 @@ func (c *checker) topologies() {
 func (c *checker) external(path string, t Topology) {
 	if t.Gateway != nil || t.Mesh != nil {
 		c.report(path+".external", "an external system is deployed by somebody else: leave gateway and mesh out")
+	}
+	if c.e.Calls() {
+		c.report(path+".external", "load.requests has calls to services, which an external system may not have: write plain requests")
 	}
 	u, err := url.Parse(t.External.URL)
 	switch {

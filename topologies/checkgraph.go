@@ -23,10 +23,12 @@ func (c *checker) application() {
 	for name, s := range a.Services.All() {
 		c.service(name, strict.Key("$.application.services", name), s)
 	}
-	c.required("$.application.entry", "the key entry is missing: write which service the driver calls")
+	if a.Entry == "" {
+		c.required("$.application.entry", "the key entry is missing: write which service the driver calls")
+	}
 	if _, known := a.Services.Get(a.Entry); c.doc.Has("$.application.entry") && !known {
 		c.report("$.application.entry", "%s", strict.Unknown("service", a.Entry, a.Services.Keys()))
-	} else if known && !c.circle() {
+	} else if known && !c.circle() && c.callable() {
 		c.reached()
 	}
 }

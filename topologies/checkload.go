@@ -37,7 +37,9 @@ func (c *checker) load() {
 		c.report("$.load.requests", "%d kinds of request: at most %d", n, MaxRequests)
 	}
 	for i := range l.Requests {
-		c.request(strict.Index("$.load.requests", i), &l.Requests[i])
+		path := strict.Index("$.load.requests", i)
+		c.request(path, &l.Requests[i])
+		c.clientCalls(path, &l.Requests[i])
 	}
 }
 

@@ -50,6 +50,12 @@ func (m *Mesh) settle() {
 }
 
 // SetDefaults implements strict.Defaulter.
+func (c *Client) SetDefaults() { c.Calls = CallsAtOnce }
+
+// SetDefaults implements strict.Defaulter.
+func (c *ClientCall) SetDefaults() { c.Path = "/" }
+
+// SetDefaults implements strict.Defaulter.
 func (l *Driving) SetDefaults() {
 	l.Arrivals = Arrivals{Kind: ArrivalsPoisson}
 	l.Connections = Ints{64}

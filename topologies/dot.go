@@ -22,7 +22,10 @@ func (e *Experiment) Dot(a *Arm) string {
 	for name, s := range e.Application.Services.All() {
 		d.service(name, s)
 	}
-	d.entry(e.Application.Entry)
+	from := d.gateway()
+	for _, service := range e.Entered() {
+		d.entry(from, service)
+	}
 	for name, s := range e.Application.Services.All() {
 		d.calls(name, s)
 	}
@@ -57,14 +60,19 @@ func (d *drawing) service(name string, s Service) {
 	}
 }
 
-// entry draws how the driver comes in.
-func (d *drawing) entry(service string) {
-	from := "driver"
-	if g := d.a.Topology.Gateway; g != nil {
-		d.line("  gateway [shape=hexagon, label=%q];", g.Use+" gateway"+times(g.Replicas))
-		d.line("  driver -> gateway;")
-		from = "gateway"
+// gateway draws the gateway, if there is one, and says from where services are entered.
+func (d *drawing) gateway() string {
+	g := d.a.Topology.Gateway
+	if g == nil {
+		return "driver"
 	}
+	d.line("  gateway [shape=hexagon, label=%q];", g.Use+" gateway"+times(g.Replicas))
+	d.line("  driver -> gateway;")
+	return "gateway"
+}
+
+// entry draws how a service is entered.
+func (d *drawing) entry(from, service string) {
 	label := ""
 	if from == "driver" && d.a.Inbound(service) {
 		label = "ingress"

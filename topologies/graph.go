@@ -26,10 +26,13 @@ func (e *Experiment) edges() []Edge {
 	return all
 }
 
-// visits counts how often one request can reach each service when every call is made, by walking the services callers first. The
-// graph has no circle. Counts stop growing just above MaxVisits.
+// visits counts how often one request of each kind can reach each service when every call is made, by walking the services callers
+// first. The graph has no circle. Counts stop growing just above MaxVisits.
 func (e *Experiment) visits() map[string]int {
-	count := map[string]int{e.Application.Entry: 1}
+	count := map[string]int{}
+	for _, service := range e.Entered() {
+		count[service]++
+	}
 	for _, name := range e.CallersFirst() {
 		for _, step := range e.Application.Services.At(name).Script {
 			for _, call := range step.Calls {
@@ -57,7 +60,9 @@ func (e *Experiment) CallersFirst() []string {
 		}
 		order = append(order, name)
 	}
-	visit(e.Application.Entry)
+	for _, service := range e.Entered() {
+		visit(service)
+	}
 	for i, j := 0, len(order)-1; i < j; i, j = i+1, j-1 {
 		order[i], order[j] = order[j], order[i]
 	}

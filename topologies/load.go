@@ -79,6 +79,7 @@ func (e *Experiment) settle() {
 		e.Topologies.Set(name, t)
 	}
 	e.settleKeys()
+	e.settleEntry()
 }
 
 // settle makes off the same as absent, so that nobody has to ask twice.

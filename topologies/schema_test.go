@@ -99,7 +99,7 @@ func generate(t *testing.T) []byte {
 	delete(r.CommentMap, "crossroads/topologies.Experiment")
 	s := r.Reflect(&topologies.Experiment{})
 	r.ExpandedStruct = false // the types behind a Map or a Step are only referred to there
-	for _, behind := range []any{topologies.Service{}, topologies.Topology{}, topologies.Call{}, topologies.Ramp{}} {
+	for _, behind := range []any{topologies.Service{}, topologies.Topology{}, topologies.Call{}, topologies.Ramp{}, topologies.Composition{}, topologies.ClientCall{}} {
 		for name, definition := range r.Reflect(behind).Definitions {
 			s.Definitions[name] = definition
 		}
@@ -129,6 +129,7 @@ func limit(s *jsonschema.Schema) {
 	choose(mesh, "mtls", "strict", "permissive", "off")
 	choose(mesh, "balance", "round_robin", "least_request")
 	choose(mesh, "breaker", "off", "on")
+	choose(s.Definitions["Client"], "calls", "at_once", "in_order")
 	choose(s.Definitions["Driving"], "driver", "native", "vegeta")
 	choose(s.Definitions["Driving"], "pacing", "precise", "economical")
 	choose(s.Definitions["Request"], "method", "GET", "POST", "PUT", "PATCH", "DELETE")

@@ -24,7 +24,7 @@ type Experiment struct {
 
 // Application is the call graph; one workload binary plays every node.
 type Application struct {
-	Entry    string              `yaml:"entry" json:"entry"`
+	Entry    string              `yaml:"entry,omitempty" json:"entry"` // default: the first service called, where every request is made of calls
 	Services strict.Map[Service] `yaml:"services" json:"services"`
 }
 
@@ -92,14 +92,16 @@ type Topology struct {
 	Extends  []string  `yaml:"extends,omitempty" json:"extends,omitempty"` // laid over each other in this order, then this one's own keys
 	Gateway  *Gateway  `yaml:"gateway,omitempty" json:"gateway,omitempty"`
 	Mesh     *Mesh     `yaml:"mesh,omitempty" json:"mesh,omitempty"`
+	Client   *Client   `yaml:"client,omitempty" json:"client,omitempty"`
 	External *External `yaml:"external,omitempty" json:"external,omitempty"`
 }
 
 // Gateway is a proxy in front of the entry service.
 type Gateway struct {
-	Use      string        `yaml:"use,omitempty" json:"use"` // reference | nginx | haproxy | envoy | traefik | caddy
-	Replicas int           `yaml:"replicas,omitempty" json:"replicas"`
-	Stages   GatewayStages `yaml:"stages,omitempty" json:"stages"`
+	Use      string                  `yaml:"use,omitempty" json:"use"` // reference | nginx | haproxy | envoy | traefik | caddy
+	Replicas int                     `yaml:"replicas,omitempty" json:"replicas"`
+	Stages   GatewayStages           `yaml:"stages,omitempty" json:"stages"`
+	Compose  strict.Map[Composition] `yaml:"compose,omitempty" json:"compose,omitzero"` // by path: the gateway answers it in one piece, with what its parts answer
 }
 
 // GatewayStages are the stages that an experiment may switch. Each is written off, shadow or on, or as a mapping of settings.
@@ -175,6 +177,7 @@ type Request struct {
 	Headers strict.Map[string] `yaml:"headers,omitempty" json:"headers"`
 	Body    Payload            `yaml:"body,omitempty" json:"body"`
 	Weight  int                `yaml:"weight,omitempty" json:"weight"`
+	Calls   []ClientCall       `yaml:"calls,omitempty" json:"calls,omitempty"` // what it is made of; the client makes them itself, unless a gateway composes the path
 }
 
 // Objective is a condition such as p(99) < 20ms, errors < 0.1% or achieved >= 99% offered.

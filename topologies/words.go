@@ -25,6 +25,9 @@ const (
 	DriverNative = "native"
 	DriverVegeta = "vegeta"
 
+	CallsAtOnce  = "at_once"
+	CallsInOrder = "in_order"
+
 	PacingPrecise    = "precise"
 	PacingEconomical = "economical"
 
@@ -44,6 +47,7 @@ var (
 	arrivals  = []string{ArrivalsConstant, ArrivalsPoisson, ArrivalsRamp, ArrivalsRecorded}
 	drivers   = []string{DriverNative, DriverVegeta}
 	pacings   = []string{PacingPrecise, PacingEconomical}
+	orders    = []string{CallsAtOnce, CallsInOrder}
 	methods   = []string{"GET", "POST", "PUT", "PATCH", "DELETE"}
 	operators = []string{"<=", ">=", "<", ">"} // the longer first: they are matched in this order
 )

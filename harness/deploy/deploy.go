@@ -33,6 +33,21 @@ type Entry struct {
 	URL  string
 }
 
+// EntriesOf are the entries of a deployed arm through which a service is called: all of them where a gateway or somebody else's system
+// tells services apart, else the service's own.
+func EntriesOf(d Deployment, arm *topologies.Arm, service string) []Entry {
+	if arm.Topology.Gateway != nil || arm.Topology.External != nil {
+		return d.Entries()
+	}
+	var own []Entry
+	for _, entry := range d.Entries() {
+		if entry.Name == service {
+			own = append(own, entry)
+		}
+	}
+	return own
+}
+
 // Kinds of processes.
 const (
 	KindGateway  = topologies.KindGateway

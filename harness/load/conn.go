@@ -175,7 +175,7 @@ func (w *worker) send(c *conn, flight int32) {
 		f.sent = f.ready // nothing lies between them, so that no difference is made up
 	}
 	seq := w.seq(flight)
-	m := &c.group.messages[w.schedule[seq].Request]
+	m := &c.group.messages[w.kindOf(flight).first+int(f.call)]
 	c.state, c.flight = busy, flight
 	c.response.begin(m.toHead)
 	w.out = m.append(w.out[:0], seq)

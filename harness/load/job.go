@@ -103,7 +103,7 @@ func (j Job) workers() int {
 		n = min(1+int(j.Rate/perWorker), max(1, runtime.NumCPU()/2))
 	}
 	// Every worker needs a connection to each entry it meets.
-	for n > 1 && n*len(j.Target.Entries)/gcd(n, len(j.Target.Entries)) > j.Target.Connections {
+	for r := j.Target.routes(); n > 1 && len(r.meetings(n)) > j.Target.Connections; {
 		n--
 	}
 	return n

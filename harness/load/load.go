@@ -22,18 +22,20 @@ type Arrival struct {
 // with i % W == w.
 type Schedule []Arrival
 
-// Sample is what became of one arrival. All times count from the start of the trial.
+// Sample is what became of one arrival. All times count from the start of the trial. An arrival that is made of several calls is one
+// sample: sent with the first call that was written, done with the last answer, failed if any of its calls did.
 type Sample struct {
 	Seq      int
 	Due      time.Duration // when it should have been sent
 	Ready    time.Duration // when the generator took it up
 	Sent     time.Duration // when it was written to a free connection; Done where it never was
 	Done     time.Duration // when the last byte of the response was read, or the request was given up
-	Waited   bool          // no connection was free when it was taken up
+	Waited   bool          // no connection was free when it was taken up; of calls, when one of them was
 	Declared bool          // the application was told to fail this one, and says so
-	Status   int           // 0: no response head was read
-	Bytes    int64         // of the response body
-	Err      error         // nil, or one of the Errors of this package
+	Requests int           // HTTP requests that were written for it
+	Status   int           // 0: no response head was read; of calls, that of the first that failed, else that of the last
+	Bytes    int64         // of the response body, or bodies
+	Err      error         // nil, or one of the Errors of this package; of calls, that of the first that failed
 }
 
 // Response is what a user waited: the headline.
@@ -64,7 +66,7 @@ type Effort struct {
 	Dials   int64         // connections opened, or tried
 }
 
-// Target is where the load goes.
+// Target is where the load goes. The connections are divided evenly among the entries.
 type Target struct {
 	Entries     []string      `json:"entries"` // base URLs; sequence i goes to entry i % len
 	Requests    []Request     `json:"requests"`
@@ -79,6 +81,15 @@ type Request struct {
 	Headers [][2]string `json:"headers,omitempty"`
 	Body    []byte      `json:"body,omitempty"`
 	Weight  int         `json:"weight"`
+	Calls   []Call      `json:"calls,omitempty"`    // sent instead of the request itself, each on a connection of its own
+	InOrder bool        `json:"in_order,omitempty"` // each call waits for the answer of the one before, and is not sent where that failed; else all are sent at the same time
+}
+
+// Call is one of the calls that a request is made of: a GET.
+type Call struct {
+	Entries []string    `json:"entries,omitempty"` // base URLs; sequence i goes to entry i % len; none: the target's
+	Path    string      `json:"path"`
+	Headers [][2]string `json:"headers,omitempty"`
 }
 
 // SeqHeader carries the sequence number of a request, so that every draw of the application depends on it alone.

@@ -35,7 +35,7 @@ func (d *Native) Drive(ctx context.Context, t Target, s Schedule, r []Recorder) 
 	}
 	for _, w := range workers {
 		defer w.close()
-		w.pace, w.cutoff = newPace(d.Pacing, s, t.Connections), int64(d.Cutoff)
+		w.pace, w.cutoff = newPace(d.Pacing, s, t.Connections/t.widest()), int64(d.Cutoff)
 		w.warm(ctx)
 	}
 	start := time.Now().Add(lead)
@@ -80,8 +80,7 @@ func (d *Native) Effort() Effort {
 	return e
 }
 
-// newWorkers divides the schedule and the connections. A worker and an entry meet in one class of sequence numbers modulo the least
-// common multiple of their counts; every class gets its share of the connections.
+// newWorkers divides the schedule and the connections: every worker gets its share of connections to each entry that it meets.
 func newWorkers(t Target, s Schedule, r []Recorder) ([]*worker, error) {
 	if err := t.validate(); err != nil {
 		return nil, err
@@ -89,66 +88,92 @@ func newWorkers(t Target, s Schedule, r []Recorder) ([]*worker, error) {
 	if len(r) == 0 {
 		return nil, errors.New("no recorder, so no worker")
 	}
-	entries, err := t.resolve()
+	routes := t.routes()
+	entries, err := resolve(routes.urls)
 	if err != nil {
 		return nil, err
 	}
 	if err := enoughFiles(t.Connections + 4*len(r)); err != nil {
 		return nil, err
 	}
-	classes := len(r) * len(entries) / gcd(len(r), len(entries))
-	if t.Connections < classes {
-		return nil, fmt.Errorf("%d connections for %d workers and %d entries: at least %d are needed", t.Connections, len(r), len(entries), classes)
+	meetings := routes.meetings(len(r))
+	if t.Connections < len(meetings) {
+		return nil, fmt.Errorf("%d connections for %d workers and %d entries: at least %d are needed", t.Connections, len(r), len(entries), len(meetings))
 	}
 	var workers []*worker
 	for i := range r {
-		w, err := newWorker(t, s, entries, i, len(r), r[i])
+		w, err := newWorker(t, s, i, len(r), r[i])
 		if err != nil {
 			for _, w := range workers {
 				w.close()
 			}
 			return nil, err
 		}
+		w.kinds = routes.kinds
+		w.connect(t, entries, meetings)
+		w.plan()
 		workers = append(workers, w)
 	}
 	return workers, nil
 }
 
-func newWorker(t Target, s Schedule, entries []entry, index, stride int, r Recorder) (*worker, error) {
+func newWorker(t Target, s Schedule, index, stride int, r Recorder) (*worker, error) {
 	poll, err := newPoller()
 	if err != nil {
 		return nil, err
 	}
-	w := &worker{
+	return &worker{
 		schedule: s, index: index, stride: stride, timeout: int64(t.Timeout), recorder: r, poll: poll, start: time.Now(),
-		groups:  make([]*group, len(entries)),
-		flights: make([]flight, max(0, (len(s)-index+stride-1)/stride)),
-		in:      make([]byte, 64<<10),
-	}
-	classes := stride * len(entries) / gcd(stride, len(entries))
-	for class := index; class < classes; class += stride {
-		w.inUse++
-		w.groups[class%len(entries)] = newGroup(t, &entries[class%len(entries)])
+		in: make([]byte, 64<<10),
+	}, nil
+}
+
+// connect makes the groups of the entries that the worker meets, with their connections.
+func (w *worker) connect(t Target, entries []entry, meetings []meeting) {
+	w.groups = make([]*group, len(entries))
+	for _, m := range meetings {
+		if m.worker == w.index {
+			w.inUse++
+			w.groups[m.entry] = newGroup(t, &entries[m.entry])
+		}
 	}
 	for c := range t.Connections {
-		if class := c % classes; class%stride == index {
-			w.conns = append(w.conns, conn{group: w.groups[class%len(entries)], tag: int32(len(w.conns)), fd: -1, flight: none})
+		if m := meetings[c%len(meetings)]; m.worker == w.index {
+			w.conns = append(w.conns, conn{group: w.groups[m.entry], tag: int32(len(w.conns)), fd: -1, flight: none})
 		}
 	}
 	for i := range w.conns {
 		c := &w.conns[i]
 		c.group.closed.push(c)
 	}
-	for i := range w.flights { // touches the memory too, so that no page is first needed while measuring
-		w.flights[i].conn, w.flights[i].next = none, none
+}
+
+// plan lists the requests of the worker's arrivals in their order. Writing them down touches the memory too, so that no page is first
+// needed while measuring.
+func (w *worker) plan() {
+	arrivals, composed := max(0, (len(w.schedule)-w.index+w.stride-1)/w.stride), 0
+	w.flights = make([]flight, 0, arrivals)
+	for seq := w.index; seq < len(w.schedule); seq += w.stride {
+		k := &w.kinds[w.schedule[seq].Request]
+		composed += k.calls
+		for call := range max(1, k.calls) {
+			w.flights = append(w.flights, flight{conn: none, next: none, seq: int32(seq), call: uint16(call)})
+		}
 	}
-	return w, nil
+	if composed > 0 {
+		w.wholes = make([]whole, arrivals)
+		for i := range w.wholes {
+			w.wholes[i].left = w.kinds[w.schedule[w.index+i*w.stride].Request].calls
+		}
+	}
 }
 
 func newGroup(t Target, e *entry) *group {
 	g := &group{entry: e, first: none, last: none}
 	for _, r := range t.Requests {
-		g.messages = append(g.messages, r.message(*e))
+		for _, part := range r.parts() {
+			g.messages = append(g.messages, part.message(*e))
+		}
 	}
 	return g
 }

@@ -90,6 +90,7 @@ func (t *Tally) Record(s Sample) {
 	if s.Waited {
 		t.counts.Waited++
 	}
+	t.counts.Requests += int64(s.Requests)
 	t.counts.Bytes += s.Bytes
 	if s.Status > 0 && s.Status < len(t.statuses) {
 		t.statuses[s.Status]++
@@ -178,6 +179,7 @@ func (t *Tally) add(o *Tally) error {
 	t.counts.Errors += o.counts.Errors
 	t.counts.Declared += o.counts.Declared
 	t.counts.Waited += o.counts.Waited
+	t.counts.Requests += o.counts.Requests
 	t.counts.Bytes += o.counts.Bytes
 	t.third += o.third
 	t.last += o.last

@@ -31,15 +31,17 @@ func (t Target) validate() error {
 	if len(t.Requests) == 0 {
 		return errors.New("no request to send")
 	}
-	if t.Connections < len(t.Entries) {
-		return fmt.Errorf("%d connections for %d entries: each entry needs one at least", t.Connections, len(t.Entries))
+	if n := len(t.routes().urls); t.Connections < n {
+		return fmt.Errorf("%d connections for %d entries: each entry needs one at least", t.Connections, n)
 	}
 	if t.Timeout <= 0 {
 		return fmt.Errorf("timeout %v: must be above zero", t.Timeout)
 	}
 	for i, r := range t.Requests {
-		if err := r.validate(); err != nil {
-			return fmt.Errorf("request %d (%s %s): %w", i+1, r.Method, r.Path, err)
+		for _, part := range append(r.parts(), r) {
+			if err := part.validate(); err != nil {
+				return fmt.Errorf("request %d (%s %s): %w", i+1, part.Method, part.Path, err)
+			}
 		}
 	}
 	return nil
@@ -65,9 +67,9 @@ func (r Request) validate() error {
 	return nil
 }
 
-func (t Target) resolve() ([]entry, error) {
+func resolve(urls []string) ([]entry, error) {
 	var entries []entry
-	for _, base := range t.Entries {
+	for _, base := range urls {
 		u, err := url.Parse(base)
 		if err == nil && u.Scheme == "https" {
 			return nil, fmt.Errorf("entry %s: the drivers send plaintext HTTP/1.1 only; give an http URL", base)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -107,7 +108,10 @@ func newVegetaState(ctx context.Context, t Target, s Schedule) (*vegetaState, er
 	if err := t.validate(); err != nil {
 		return nil, err
 	}
-	entries, err := t.resolve()
+	if slices.ContainsFunc(t.Requests, func(r Request) bool { return len(r.Calls) > 0 }) {
+		return nil, errors.New("the vegeta driver sends one request an arrival, and here one is made of several calls: use the native driver")
+	}
+	entries, err := resolve(t.Entries)
 	if err != nil {
 		return nil, err
 	}
@@ -201,7 +205,10 @@ func (v *vegetaState) sample(r *vegeta.Result) Sample {
 	h := &v.hits[r.Seq]
 	s := Sample{
 		Seq: int(r.Seq), Due: v.schedule[r.Seq].Due, Ready: h.ready, Sent: h.sent, Done: r.End().Sub(v.start),
-		Waited: h.waited, Status: h.status, Bytes: h.bytes, Err: h.err,
+		Waited: h.waited, Requests: 1, Status: h.status, Bytes: h.bytes, Err: h.err,
+	}
+	if s.Sent == s.Done {
+		s.Requests = 0
 	}
 	s.Declared = h.declared && h.err == ErrStatus
 	return s

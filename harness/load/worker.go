@@ -21,10 +21,12 @@ type worker struct {
 	start     time.Time
 	poll      *poller
 	conns     []conn
+	kinds     []kind   // by declared request
 	groups    []*group // by entry; nil where this worker never gets to
 	inUse     int      // groups that are not nil
 	exhausted int      // of them, with no free connection
-	flights   []flight // by local index: sequence number = index + local*stride
+	flights   []flight // in the order of the schedule
+	wholes    []whole  // by local index: sequence number = index + local*stride; nil where no arrival is made of calls
 	next      int32    // the first that is not taken up yet
 	oldest    int32    // the first that is not done
 	in, out   []byte
@@ -35,11 +37,13 @@ type worker struct {
 	allBusy busyClock
 }
 
-// flight is a sample under way. Times are nanoseconds since the start.
+// flight is one HTTP request under way: an arrival, or one of the calls that it is made of. Times are nanoseconds since the start.
 type flight struct {
 	ready, sent, done int64
-	conn              int32 // the connection, where inFlight
-	next              int32 // of those that wait for a connection
+	conn              int32  // the connection, where inFlight
+	next              int32  // of those that wait for a connection
+	seq               int32  // of the arrival
+	call              uint16 // of the arrival's calls, from 0
 	state             flightState
 	waited            bool
 }
@@ -47,7 +51,7 @@ type flight struct {
 type flightState uint8
 
 const (
-	pending  flightState = iota // not due yet
+	pending  flightState = iota // not due yet, or waiting for the answer to the call before
 	waiting                     // in its group's queue
 	dialling                    // bound to a connection that is being opened
 	inFlight
@@ -55,10 +59,14 @@ const (
 )
 
 func (w *worker) now() int64             { return int64(time.Since(w.start)) }
-func (w *worker) seq(flight int32) int   { return w.index + int(flight)*w.stride }
+func (w *worker) seq(flight int32) int   { return int(w.flights[flight].seq) }
 func (w *worker) due(flight int32) int64 { return int64(w.schedule[w.seq(flight)].Due) }
+func (w *worker) kindOf(flight int32) *kind {
+	return &w.kinds[w.schedule[w.seq(flight)].Request]
+}
 func (w *worker) groupOf(flight int32) *group {
-	return w.groups[w.seq(flight)%len(w.groups)]
+	to := w.kindOf(flight).to[w.flights[flight].call]
+	return w.groups[to[w.seq(flight)%len(to)]]
 }
 
 // deadline is when a sample is given up.
@@ -159,14 +167,20 @@ func (w *worker) takeDue(now int64) int64 {
 		return now
 	}
 	for int(w.next) < len(w.flights) && w.due(w.next) <= now {
-		w.flights[w.next].ready = now
-		w.flights[w.next].sent = now
 		w.next++
-		w.dispatch(w.next - 1)
-		now = w.now()
+		if f := &w.flights[w.next-1]; f.call == 0 || !w.kindOf(w.next-1).inOrder {
+			w.takeUp(w.next-1, now)
+			now = w.now()
+		}
 	}
 	w.countBusy()
 	return now
+}
+
+// takeUp makes a request ready and finds a connection for it.
+func (w *worker) takeUp(flight int32, now int64) {
+	w.flights[flight].ready, w.flights[flight].sent = now, now
+	w.dispatch(flight)
 }
 
 // dispatch finds a connection for a sample: one that is idle, or one to open, or it waits its turn.
@@ -189,6 +203,22 @@ func (w *worker) enqueue(g *group, flight int32) {
 		w.flights[g.last].next = flight
 	}
 	g.last = flight
+}
+
+// dequeue takes a request that is given up out of its queue. The oldest is at the head, but for calls that had to wait for an answer.
+func (w *worker) dequeue(g *group, flight int32) {
+	if g.first == flight {
+		g.first = w.flights[flight].next
+		return
+	}
+	before := g.first
+	for w.flights[before].next != flight {
+		before = w.flights[before].next
+	}
+	w.flights[before].next = w.flights[flight].next
+	if g.last == flight {
+		g.last = before
+	}
 }
 
 // serveWaiting gives free connections to the samples that wait longest.
@@ -230,8 +260,7 @@ func (w *worker) giveUp(flight int32, now int64) {
 	f := &w.flights[flight]
 	f.done = now
 	if f.state == waiting {
-		g := w.groupOf(flight) // the queue has the order of the schedule: the oldest is at its head
-		g.first = f.next
+		w.dequeue(w.groupOf(flight), flight)
 		w.end(flight, outcome{}, ErrTimeout)
 		return
 	}
@@ -241,20 +270,25 @@ func (w *worker) giveUp(flight int32, now int64) {
 	w.fail(&w.conns[f.conn], ErrTimeout)
 }
 
-// end records what became of a sample.
+// end takes down what became of a request, and records the sample that it is, or that it completes.
 func (w *worker) end(flight int32, got outcome, err error) {
 	f := &w.flights[flight]
 	if f.done == 0 {
 		f.done = w.now()
 	}
+	requests := 1
 	if f.state != inFlight { // it never got a connection: all it did was wait
-		f.sent = f.done
+		f.sent, requests = f.done, 0
 	}
 	f.state = ended
+	if w.wholes != nil && w.kindOf(flight).calls > 0 {
+		w.gather(flight, requests, got, err)
+		return
+	}
 	seq := w.seq(flight)
 	w.recorder.Record(Sample{
 		Seq: seq, Due: w.schedule[seq].Due, Ready: time.Duration(f.ready), Sent: time.Duration(f.sent), Done: time.Duration(f.done),
-		Waited: f.waited, Declared: got.declared && err == ErrStatus, Status: got.status, Bytes: got.bytes, Err: err,
+		Waited: f.waited, Declared: got.declared && err == ErrStatus, Requests: requests, Status: got.status, Bytes: got.bytes, Err: err,
 	})
 }
 

@@ -5,7 +5,6 @@ import (
 	"net/http"
 
 	"crossroads/harness/deploy"
-	"crossroads/topologies"
 )
 
 // sequences are the sequence numbers tried: more than one, so that a proxy which answers from memory is seen.
@@ -21,12 +20,16 @@ func (c *checker) answers(ctx context.Context) []string {
 	if c.external() {
 		tried = tried[:1] // there is nothing to compare a second one with
 	}
-	return each(c.requests, func(declared topologies.Request) []string {
-		return each(tried, func(seq int) []string { return c.answersTo(ctx, declared, seq) })
+	return each(c.single(), func(one asked) []string {
+		return each(tried, func(seq int) []string { return c.answersTo(ctx, one, seq) })
 	})
 }
 
-func (c *checker) answersTo(ctx context.Context, declared topologies.Request, seq int) []string {
+func (c *checker) answersTo(ctx context.Context, declared asked, seq int) []string {
+	entries := c.entriesOf(declared.service)
+	if len(entries) == 0 {
+		return one("the deployment has no entry to %s", declared.service)
+	}
 	want := answer{status: http.StatusOK}
 	if !c.external() {
 		var found []string
@@ -34,9 +37,9 @@ func (c *checker) answersTo(ctx context.Context, declared topologies.Request, se
 			return found
 		}
 	}
-	return each(c.deployment.Entries(), func(entry deploy.Entry) []string {
-		what := method(declared) + " " + declared.Path
-		got, err := c.ask(ctx, entry.URL, declared, seq)
+	return each(entries, func(entry deploy.Entry) []string {
+		what := method(declared.Request) + " " + declared.Path
+		got, err := c.ask(ctx, entry.URL, declared.Request, seq)
 		switch {
 		case err != nil:
 			return one("%s at %s: %v", what, entry.Name, err)
@@ -56,16 +59,16 @@ func (c *checker) answersTo(ctx context.Context, declared topologies.Request, se
 }
 
 // expected is the origin's own answer. A failure that the application declares is an answer like any other.
-func (c *checker) expected(ctx context.Context, declared topologies.Request, seq int) (answer, []string) {
-	base, known := c.origin()
+func (c *checker) expected(ctx context.Context, declared asked, seq int) (answer, []string) {
+	base, known := c.origin(declared.service)
 	if !known {
-		return answer{}, one("the deployment lists no process of the entry service to compare with")
+		return answer{}, one("the deployment lists no process of the service %s to compare with", declared.service)
 	}
-	want, err := c.ask(ctx, base, declared, seq)
+	want, err := c.ask(ctx, base, declared.Request, seq)
 	if err != nil {
-		return answer{}, one("%s %s at the origin itself: %v", method(declared), declared.Path, err)
+		return answer{}, one("%s %s at the origin itself: %v", method(declared.Request), declared.Path, err)
 	}
-	size := int(c.arm.Experiment.Application.Services.At(c.arm.Experiment.Application.Entry).Response.Size)
+	size := int(c.arm.Experiment.Application.Services.At(declared.service).Response.Size)
 	if want.status == http.StatusOK && len(want.body) != size {
 		return answer{}, one("the origin itself answers %s with %d bytes where %d are declared", declared.Path, len(want.body), size)
 	}

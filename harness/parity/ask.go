@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"crossroads/harness/deploy"
 	"crossroads/topologies"
 )
 
@@ -91,10 +92,58 @@ func unwrapped(err error) error {
 	return err
 }
 
-// first is the request that feature probes are made from.
-func (c *checker) first() topologies.Request {
-	if len(c.requests) == 0 {
-		return topologies.Request{Path: "/"}
+// asked is a request to one service: a declared one that goes there as a whole, or one of the calls that a declared one is made of.
+type asked struct {
+	topologies.Request
+	service string
+}
+
+// whole is a declared request to the entry.
+func (c *checker) whole(r topologies.Request) asked {
+	return asked{r, c.arm.Experiment.Application.Entry}
+}
+
+// calls are what a declared request is made of, as a client makes them.
+func (c *checker) calls(r topologies.Request) []asked {
+	var all []asked
+	for _, call := range r.Calls {
+		one := topologies.Request{Method: http.MethodGet, Path: call.Path}
+		one.Headers.Set("Host", call.Service)
+		for name, value := range r.Headers.All() {
+			one.Headers.Set(name, value)
+		}
+		all = append(all, asked{one, call.Service})
 	}
-	return c.requests[0]
+	return all
+}
+
+// single lists the declared requests one service at a time: every call by itself, however an arm makes it.
+func (c *checker) single() []asked {
+	var all []asked
+	for _, r := range c.requests {
+		if len(r.Calls) > 0 {
+			all = append(all, c.calls(r)...)
+		} else {
+			all = append(all, c.whole(r))
+		}
+	}
+	return all
+}
+
+// first is the request that feature probes are made from.
+func (c *checker) first() topologies.Request { return c.firstOf("") }
+
+// firstOf is the first request to a service, or to any.
+func (c *checker) firstOf(service string) topologies.Request {
+	for _, a := range c.single() {
+		if service == "" || a.service == service {
+			return a.Request
+		}
+	}
+	return topologies.Request{Path: "/"}
+}
+
+// entriesOf are the entries through which a service is called.
+func (c *checker) entriesOf(service string) []deploy.Entry {
+	return deploy.EntriesOf(c.deployment, c.arm, service)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"crossroads/harness/deploy"
@@ -16,29 +17,52 @@ func (c *checker) hops(ctx context.Context) []string {
 	if c.external() {
 		return nil
 	}
-	return each(c.deployment.Entries(), func(entry deploy.Entry) []string {
-		root, found := c.report(ctx, entry.Name, entry.URL, 0, "all")
-		if found != nil {
-			return found
+	return each(c.arm.Experiment.Entered(), func(service string) []string {
+		entries := c.entriesOf(service)
+		if len(entries) == 0 {
+			return one("the deployment has no entry to %s", service)
 		}
-		atEntry, perEdge := c.arm.Hops()
-		reached := map[string]bool{}
-		found = crossings(root, "the driver", atEntry, perEdge, reached)
-		if due := c.arm.Experiment.Application.Entry; root.Service != due {
-			found = append(found, fmt.Sprintf("the request reached %q where %s is the entry", root.Service, due))
-		}
-		for service := range c.arm.Experiment.Application.Services.All() {
-			if !reached[service] {
-				found = append(found, fmt.Sprintf("no call reached %s", service))
-			}
-		}
-		return found
+		return each(entries, func(entry deploy.Entry) []string { return c.hopsTo(ctx, entry, service) })
 	})
 }
 
-// report asks the workload at a base URL what a request made it see and do.
-func (c *checker) report(ctx context.Context, name, base string, seq int, scope string) (*workload.Probe, []string) {
-	got, err := c.ask(ctx, base, c.first(), seq, change{workload.HeaderProbe, scope})
+func (c *checker) hopsTo(ctx context.Context, entry deploy.Entry, service string) []string {
+	root, found := c.report(ctx, entry.Name, entry.URL, service, 0, "all")
+	if found != nil {
+		return found
+	}
+	atEntry, perEdge := c.arm.Hops()
+	reached := map[string]bool{}
+	found = crossings(root, "the driver", atEntry, perEdge, reached)
+	if root.Service != service {
+		found = append(found, fmt.Sprintf("the request reached %q where %s is the entry", root.Service, service))
+	}
+	for _, below := range c.below(service) {
+		if !reached[below] {
+			found = append(found, fmt.Sprintf("no call reached %s", below))
+		}
+	}
+	return found
+}
+
+// below lists the services that a call to one of them can reach, itself included.
+func (c *checker) below(service string) []string {
+	all := []string{service}
+	for i := 0; i < len(all); i++ {
+		for _, step := range c.arm.Experiment.Application.Services.At(all[i]).Script {
+			for _, call := range step.Calls {
+				if !slices.Contains(all, call.Call) {
+					all = append(all, call.Call)
+				}
+			}
+		}
+	}
+	return all
+}
+
+// report asks the workload at a base URL what a request to a service made it see and do.
+func (c *checker) report(ctx context.Context, name, base, service string, seq int, scope string) (*workload.Probe, []string) {
+	got, err := c.ask(ctx, base, c.firstOf(service), seq, change{workload.HeaderProbe, scope})
 	if err != nil {
 		return nil, one("the probe at %s: %v", name, err)
 	}

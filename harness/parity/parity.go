@@ -19,7 +19,7 @@ import (
 
 // Failure is one probe that did not find what the topology says.
 type Failure struct {
-	Probe string // answers, hops, work, key_auth, rate_limit or mtls
+	Probe string // answers, hops, work, key_auth, rate_limit, mtls, composition or origin_calls
 	Text  string
 }
 
@@ -33,29 +33,36 @@ type checker struct {
 	requests   []topologies.Request
 }
 
-// Check runs every probe that applies to the arm, all at the same time, and returns what failed, in a fixed order.
+// probe is one thing that is looked for.
+type probe struct {
+	name string
+	find func(context.Context) []string
+}
+
+// Check runs every probe that applies to the arm, all at the same time but the last, which counts what the services are asked, and
+// returns what failed, in a fixed order.
 func Check(ctx context.Context, arm *topologies.Arm, d deploy.Deployment) []Failure {
 	c := &checker{arm: arm, deployment: d, requests: arm.Experiment.Load.Requests}
 	if len(d.Entries()) == 0 {
 		return []Failure{{"answers", "the deployment has no entry"}}
 	}
-	probes := []struct {
-		name string
-		find func(context.Context) []string
-	}{
+	probes := []probe{
 		{"answers", c.answers},
 		{"hops", c.hops},
 		{"work", c.work},
 		{"key_auth", c.keyAuth},
 		{"rate_limit", c.rateLimit},
 		{"mtls", c.mtls},
+		{"composition", c.composition},
 	}
+	alone := probe{"origin_calls", c.originCalls}
 	found := make([][]string, len(probes))
 	var wait sync.WaitGroup
 	for i, probe := range probes {
 		wait.Go(func() { found[i] = probe.find(ctx) })
 	}
 	wait.Wait()
+	probes, found = append(probes, alone), append(found, alone.find(ctx))
 	var failures []Failure
 	for i, probe := range probes {
 		slices.Sort(found[i])
@@ -94,10 +101,10 @@ func (c *checker) processes(kind string) []deploy.Process {
 	return of
 }
 
-// origin is the base URL of a process of the entry service itself, past all proxies.
-func (c *checker) origin() (string, bool) {
+// origin is the base URL of a process of a service itself, past all proxies.
+func (c *checker) origin(service string) (string, bool) {
 	for _, p := range c.processes(deploy.KindWorkload) {
-		if p.Service == c.arm.Experiment.Application.Entry {
+		if p.Service == service {
 			return p.Admin, true
 		}
 	}

@@ -156,7 +156,7 @@ func (s *system) report(w http.ResponseWriter, r *http.Request, honest bool) {
 }
 
 func (s *system) Entries() []deploy.Entry {
-	return []deploy.Entry{{Name: "entry", URL: s.entry.URL}}
+	return []deploy.Entry{{Name: "shop", URL: s.entry.URL}}
 }
 
 func (s *system) Processes() []deploy.Process {
@@ -228,7 +228,7 @@ func TestLiesAreFound(t *testing.T) {
 		{"an origin that does less", "direct", func(_ *testing.T, s *system) { s.wrongSize = true },
 			"answers", "with 99 bytes where 100 are declared"},
 		{"nothing to compare with", "direct", func(_ *testing.T, s *system) { s.unlisted = true },
-			"answers", "no process of the entry service"},
+			"answers", "no process of the service shop"},
 		{"a gateway that is not crossed", "gateway", func(_ *testing.T, s *system) { s.missing = 1 },
 			"hops", "the call of the driver to shop crossed no proxy where 1 are due"},
 		{"a sidecar too few on the edge", "mesh", func(_ *testing.T, s *system) { s.skipped = 1 },
@@ -270,11 +270,11 @@ func TestLiesAreFound(t *testing.T) {
 		{"a limit that lets nothing pass", "gateway", func(_ *testing.T, s *system) { s.probes.Store(deploy.ProbeBurst) },
 			"rate_limit", "every request of the probe consumer"},
 		{"a limit alone that does not act", "limited", func(_ *testing.T, s *system) { s.limit = false },
-			"rate_limit", `RateLimit-Policy at entry is "" where rate_limit is on: "declared";q=10000 was due`},
+			"rate_limit", `RateLimit-Policy at shop is "" where rate_limit is on: "declared";q=10000 was due`},
 		{"a limit with another quota", "limited", func(_ *testing.T, s *system) { s.policy = `"declared";q=10` },
 			"rate_limit", "was due"},
 		{"a limit announced that nobody declared", "plain-gateway", func(_ *testing.T, s *system) { s.limit = true },
-			"rate_limit", "answers at entry announce the limit"},
+			"rate_limit", "answers at shop announce the limit"},
 		{"a limit that nobody declared", "plain-gateway", func(_ *testing.T, s *system) {
 			s.limit, s.consumers, s.policy = true, true, ""
 		},

@@ -45,18 +45,50 @@ func build(t *testing.T) map[string]string {
 	return binaries
 }
 
+// pages has requests that are made of calls, behind everything that can stand in front of a service; one service fails now and then,
+// and one asks another.
+const pages = `
+version: 1
+name: pages
+application:
+  services:
+    orders: {script: [{call: price}], response: {size: 2KiB}}
+    stock: {replicas: 2, errors: 50%, response: {size: 0}}
+    price: {}
+topologies:
+  mesh: {mesh: {sidecars: both, mtls: strict}}
+  composed: {gateway: {replicas: 2, stages: {key_auth: on}, compose: {/page: {parts: {b: {service: stock}, a: {service: orders}, c: {service: orders, path: /again}}}}}}
+  composed+mesh: {extends: [composed, mesh]}
+load: {rates: [100], requests: [{path: /page, calls: [{service: orders}, {service: orders, path: /again}, {service: stock}]}]}
+`
+
+func composedPagesPass(t *testing.T, d *process.Deployer) {
+	e, err := topologies.Parse("pages.yaml", []byte(pages))
+	require.NoError(t, err)
+	for _, arm := range e.Arms() {
+		t.Run(arm.Name, func(t *testing.T) {
+			running, err := d.Deploy(t.Context(), arm)
+			require.NoError(t, err)
+			defer func() { require.NoError(t, running.Close(t.Context())) }()
+			require.Empty(t, parity.Check(t.Context(), arm, running))
+		})
+	}
+}
+
 func TestRealPrograms(t *testing.T) {
 	d, err := process.New(process.Config{Binaries: build(t), Dir: t.TempDir(), Temp: t.TempDir()})
 	require.NoError(t, err)
-	t.Run("storefront", func(t *testing.T) { storefrontPasses(t, d) })
+	t.Run("storefront", func(t *testing.T) { readyFilePasses(t, d, "storefront") })
+	t.Run("aggregation", func(t *testing.T) { readyFilePasses(t, d, "aggregation") })
+	t.Run("pages", func(t *testing.T) { composedPagesPass(t, d) })
 	t.Run("arrangements", func(t *testing.T) { everyArrangementIsWhatItSays(t, d) })
 }
 
-// storefrontPasses deploys every topology of the default experiment: it comes up and does the work it is compared by.
-func storefrontPasses(t *testing.T, d *process.Deployer) {
-	text, known := topologies.Ready("storefront")
+// readyFilePasses deploys every topology of an experiment: it comes up and does the work it is compared by.
+func readyFilePasses(t *testing.T, d *process.Deployer, name string) {
+	text, known := topologies.Ready(name)
 	require.True(t, known)
-	e, err := topologies.Parse("storefront.yaml", text)
+	e, err := topologies.Parse(name+".yaml", text)
 	require.NoError(t, err)
 	for _, arm := range e.Arms() {
 		t.Run(arm.Name, func(t *testing.T) {

@@ -14,22 +14,26 @@ func (c *checker) work(ctx context.Context) []string {
 	if c.external() {
 		return nil
 	}
-	base, known := c.origin()
-	if !known {
-		return nil // answers says so
+	return each(c.arm.Experiment.Entered(), func(service string) []string {
+		base, known := c.origin(service)
+		if !known {
+			return nil // answers says so
+		}
+		return each(sequences, func(seq int) []string { return c.workAt(ctx, base, service, seq) })
+	})
+}
+
+func (c *checker) workAt(ctx context.Context, base, service string, seq int) []string {
+	want, found := c.report(ctx, "the origin itself", base, service, seq, "1")
+	if found != nil {
+		return found
 	}
-	return each(sequences, func(seq int) []string {
-		want, found := c.report(ctx, "the origin itself", base, seq, "1")
+	return each(c.entriesOf(service), func(entry deploy.Entry) []string {
+		got, found := c.report(ctx, entry.Name, entry.URL, service, seq, "1")
 		if found != nil {
 			return found
 		}
-		return each(c.deployment.Entries(), func(entry deploy.Entry) []string {
-			got, found := c.report(ctx, entry.Name, entry.URL, seq, "1")
-			if found != nil {
-				return found
-			}
-			return differences(got, want, got.Service, entry.Name)
-		})
+		return differences(got, want, got.Service, entry.Name)
 	})
 }
 

@@ -113,9 +113,12 @@ func (l *layout) encrypted() bool { return l.mtls() != topologies.MTLSOff }
 
 func (l *layout) entry() string { return l.arm.Experiment.Application.Entry }
 
+// entered are the services that the driver, or a gateway, calls.
+func (l *layout) entered() []string { return l.arm.Experiment.Entered() }
+
 // ingress says whether a service's sidecars open their plaintext port, which is for the driver alone.
 func (l *layout) ingress(service string) bool {
-	return service == l.entry() && len(l.gateways) == 0 && l.arm.Inbound(service)
+	return slices.Contains(l.entered(), service) && len(l.gateways) == 0 && l.arm.Inbound(service)
 }
 
 // addressesOf lists where a service is called: at its inbound sidecars, or at the application itself without them. A caller without a
@@ -183,12 +186,14 @@ func (l *layout) entries() []deploy.Entry {
 	if len(entries) > 0 {
 		return entries
 	}
-	addresses := l.addressesOf(l.entry())
-	if l.ingress(l.entry()) {
-		addresses = portsOf(l.sidecars[l.entry()], portIngress)
-	}
-	for _, address := range addresses {
-		entries = append(entries, deploy.Entry{Name: l.entry(), URL: "http://" + address})
+	for _, service := range l.entered() {
+		addresses := l.addressesOf(service)
+		if l.ingress(service) {
+			addresses = portsOf(l.sidecars[service], portIngress)
+		}
+		for _, address := range addresses {
+			entries = append(entries, deploy.Entry{Name: service, URL: "http://" + address})
+		}
 	}
 	return entries
 }

@@ -249,27 +249,34 @@ func (l *layout) reference() bool {
 	return use == "" || use == topologies.Reference
 }
 
-// gateway is the file of the reference gateway: everything goes to the entry service.
+// gateway is the file of the reference gateway: a request that names a service by its host goes there, one whose path it composes is
+// composed, and everything else goes to the entry service.
 func (l *layout) gateway(n *node) config.Gateway {
 	var g config.Gateway
 	g.SetDefaults()
 	g.Version, g.Name, g.Listen, g.Admin.Address = 1, n.ID, []config.Listener{{Address: n.ports[portHTTP]}}, n.ports[portAdmin]
 	g.Drain.Grace = units.Duration(drainGrace)
-	var entry config.Upstream
-	entry.SetDefaults()
-	entry.Breaker.Mode = config.Off // the experiment declares breakers for the mesh alone
-	entry.Endpoints = endpointsAt(l.addressesOf(l.entry()), "")
 	if l.encrypted() {
 		g.Identity = l.identity(gatewayID)
-		entry.Endpoints, entry.MTLS = endpointsAt(l.addressesOf(l.entry()), serviceID+l.entry()), "on"
 	}
-	g.Upstreams.Set(l.entry(), entry)
-	var all config.Route
-	all.SetDefaults()
-	all.Name, all.Backends = l.entry(), []config.Backend{{Upstream: l.entry(), Weight: 1}}
-	g.Routes = []config.Route{all}
+	for _, service := range l.entered() {
+		g.Upstreams.Set(service, l.upstream(service))
+	}
+	g.Routes = l.routes()
 	g.Stages = stagesOf(l.arm.Topology.Gateway.Stages)
 	return g
+}
+
+// upstream is a service as the gateway calls it.
+func (l *layout) upstream(service string) config.Upstream {
+	var u config.Upstream
+	u.SetDefaults()
+	u.Breaker.Mode = config.Off // the experiment declares breakers for the mesh alone
+	u.Endpoints = endpointsAt(l.addressesOf(service), "")
+	if l.encrypted() {
+		u.Endpoints, u.MTLS = endpointsAt(l.addressesOf(service), serviceID+service), "on"
+	}
+	return u
 }
 
 // stagesOf gives the declared stages the demonstration credentials, and the limit that parity tries. That limit holds for a consumer

@@ -48,7 +48,12 @@ type rendered struct {
 
 func renderArm(t *testing.T, name string, rivals map[string]RivalRenderer) (rendered, error) {
 	t.Helper()
-	e, err := topologies.Parse("shop.yaml", []byte(shop))
+	return renderFrom(t, shop, name, rivals)
+}
+
+func renderFrom(t *testing.T, text, name string, rivals map[string]RivalRenderer) (rendered, error) {
+	t.Helper()
+	e, err := topologies.Parse("shop.yaml", []byte(text))
 	require.NoError(t, err)
 	arm, known := e.Arm(name)
 	require.True(t, known)
