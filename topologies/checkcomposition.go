@@ -113,7 +113,9 @@ func sameCalls(calls []ClientCall, composition Composition) bool {
 	for _, part := range composition.Parts.All() {
 		parts = append(parts, part)
 	}
-	order := func(a, b ClientCall) int { return cmp.Or(cmp.Compare(a.Service, b.Service), cmp.Compare(a.Path, b.Path)) }
+	order := func(a, b ClientCall) int {
+		return cmp.Or(cmp.Compare(a.Service, b.Service), cmp.Compare(a.Path, b.Path))
+	}
 	calls = slices.Clone(calls)
 	slices.SortFunc(calls, order)
 	slices.SortFunc(parts, order)

@@ -85,7 +85,9 @@ func (a *Arm) ClientCalls(r *Request) []ClientCall {
 }
 
 // InOrder says whether the client waits for each answer before it makes the next call of a request.
-func (a *Arm) InOrder() bool { return a.Topology.Client != nil && a.Topology.Client.Calls == CallsInOrder }
+func (a *Arm) InOrder() bool {
+	return a.Topology.Client != nil && a.Topology.Client.Calls == CallsInOrder
+}
 
 // requestTime is the expected declared work on the critical path of one kind of request.
 func (a *Arm) requestTime(r *Request, known map[string]time.Duration) time.Duration {

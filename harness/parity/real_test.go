@@ -78,19 +78,21 @@ func composedPagesPass(t *testing.T, d *process.Deployer) {
 func TestRealPrograms(t *testing.T) {
 	d, err := process.New(process.Config{Binaries: build(t), Dir: t.TempDir(), Temp: t.TempDir()})
 	require.NoError(t, err)
-	t.Run("storefront", func(t *testing.T) { readyFilePasses(t, d, "storefront") })
-	t.Run("aggregation", func(t *testing.T) { readyFilePasses(t, d, "aggregation") })
+	t.Run("storefront", func(t *testing.T) { readyFilePasses(t, d, "storefront", "direct", "gateway", "mesh", "gateway+mesh") })
+	t.Run("aggregation", func(t *testing.T) { readyFilePasses(t, d, "aggregation", "direct", "composed") })
 	t.Run("pages", func(t *testing.T) { composedPagesPass(t, d) })
 	t.Run("arrangements", func(t *testing.T) { everyArrangementIsWhatItSays(t, d) })
 }
 
-// readyFilePasses deploys every topology of an experiment: it comes up and does the work it is compared by.
-func readyFilePasses(t *testing.T, d *process.Deployer, name string) {
+// readyFilePasses deploys topologies of an experiment: each comes up and does the work it is compared by.
+func readyFilePasses(t *testing.T, d *process.Deployer, name string, arms ...string) {
 	text, known := topologies.Ready(name)
 	require.True(t, known)
 	e, err := topologies.Parse(name+".yaml", text)
 	require.NoError(t, err)
-	for _, arm := range e.Arms() {
+	for _, name := range arms {
+		arm, known := e.Arm(name)
+		require.True(t, known)
 		t.Run(arm.Name, func(t *testing.T) {
 			began := time.Now()
 			running, err := d.Deploy(t.Context(), arm)
