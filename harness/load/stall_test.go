@@ -126,7 +126,7 @@ func TestDriversAgree(t *testing.T) {
 			}
 			r, err := merge([]*Tally{tally}, s)
 			require.NoError(t, err)
-			require.Equal(t, results.Counts{Planned: n, Ready: n, Done: n, Waited: r.Counts.Waited, Bytes: n}, r.Counts)
+			require.Equal(t, results.Counts{Planned: n, Ready: n, Done: n, Waited: r.Counts.Waited, Requests: n, Bytes: n}, r.Counts)
 		})
 	}
 }
