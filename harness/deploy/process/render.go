@@ -185,9 +185,11 @@ func (l *layout) identity(id string) *config.Identity {
 	if l.control == nil {
 		return nil
 	}
-	return &config.Identity{TrustDomain: trustDomain, ID: id, Control: &config.ControlAddress{
-		Bootstrap: l.control.ports[portBootstrap], Address: l.control.ports[portSnapshots], Roots: l.roots(), Token: l.token(id),
-	}}
+	var control config.ControlAddress
+	control.SetDefaults()
+	control.Bootstrap, control.Address = l.control.ports[portBootstrap], l.control.ports[portSnapshots]
+	control.Roots, control.Token = l.roots(), l.token(id)
+	return &config.Identity{TrustDomain: trustDomain, ID: id, Control: &control}
 }
 
 // sidecar is the file of one sidecar, with the sides that the topology gives it.
