@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
-	"net"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -171,7 +170,7 @@ func (n *session) abort(end exchange.End) {
 	if t, ok := sock.(*tls.Conn); ok {
 		sock = t.NetConn()
 	}
-	if c, ok := sock.(*net.TCPConn); ok {
+	if c, ok := sock.(interface{ SetLinger(int) error }); ok {
 		_ = c.SetLinger(0)
 	}
 	_ = sock.Close() // before TLS can say that all is well

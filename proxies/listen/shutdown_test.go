@@ -22,6 +22,7 @@ import (
 	"crossroads/proxies/config/units"
 	"crossroads/proxies/exchange"
 	"crossroads/proxies/listen"
+	"crossroads/proxies/wire"
 )
 
 func TestShutdownClosesTheIdleAndWaitsForTheBusy(t *testing.T) {
@@ -85,8 +86,11 @@ func TestListenUnix(t *testing.T) {
 	require.NoError(t, err)
 	_, err = listen.Listen("unix:" + path)
 	require.ErrorContains(t, err, "another process")
-	l.(*net.UnixListener).SetUnlinkOnClose(false)
 	require.NoError(t, l.Close())
+	stale, err := net.Listen("unix", path)
+	require.NoError(t, err)
+	stale.(*net.UnixListener).SetUnlinkOnClose(false)
+	require.NoError(t, stale.Close())
 	_, err = os.Stat(path)
 	require.NoError(t, err)
 	l, err = listen.Listen("unix:" + path)
@@ -94,6 +98,20 @@ func TestListenUnix(t *testing.T) {
 	require.NoError(t, l.Close())
 	_, err = listen.Listen("nowhere:http:x")
 	require.ErrorContains(t, err, "listen on")
+}
+
+// Connections must not wake the runtime's monitor: wire.Socket says why.
+func TestListenAcceptsSockets(t *testing.T) {
+	l, err := listen.Listen("127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	far, err := net.Dial("tcp", l.Addr().String())
+	require.NoError(t, err)
+	defer far.Close()
+	near, err := l.Accept()
+	require.NoError(t, err)
+	defer near.Close()
+	require.IsType(t, &wire.Socket{}, near)
 }
 
 func TestTLS(t *testing.T) {

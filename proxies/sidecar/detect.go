@@ -99,7 +99,7 @@ func (c *replayed) CloseWrite() error {
 
 // SetLinger is that of TCP.
 func (c *replayed) SetLinger(seconds int) error {
-	if t, ok := c.Conn.(*net.TCPConn); ok {
+	if t, ok := c.Conn.(interface{ SetLinger(int) error }); ok {
 		return t.SetLinger(seconds)
 	}
 	return errors.ErrUnsupported

@@ -92,8 +92,12 @@ func (e *endpoint) connect(until wire.Instant) (*conn, *exchange.Fault) {
 func (e *endpoint) open(ctx context.Context) (net.Conn, error) {
 	var d net.Dialer
 	sock, err := d.DialContext(ctx, e.network, e.address)
-	if err != nil || e.up.tls == nil {
-		return sock, err
+	if err != nil {
+		return nil, err
+	}
+	sock = wire.NewSocket(sock)
+	if e.up.tls == nil {
+		return sock, nil
 	}
 	settings := e.up.tls(e.config)
 	if settings == nil {

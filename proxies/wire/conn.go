@@ -154,7 +154,7 @@ func (c *Conn) Quiet() bool {
 }
 
 func (c *Conn) look(fd uintptr) bool {
-	c.quiet = wouldBlock(int(fd))
+	c.quiet = wouldBlock(fd)
 	return true
 }
 

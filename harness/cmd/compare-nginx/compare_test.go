@@ -2,41 +2,72 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"crossroads/harness/load"
 )
 
 func TestRatiosPairRounds(t *testing.T) {
-	var gateway, nginx []cost
+	var gateway, nginx []block
 	for round := range 8 { // the machine gets slower and slower, for both alike
 		slow := float64(1 + round)
-		gateway, nginx = append(gateway, cost{cpu: 12 * slow}), append(nginx, cost{cpu: 10 * slow})
+		gateway, nginx = append(gateway, block{cpu: 12 * slow}), append(nginx, block{cpu: 10 * slow})
 	}
-	ratio, interval := ratios(gateway, nginx)
+	ratio, interval := ratios(gateway, nginx, cpu)
 	require.InDelta(t, 1.2, ratio, 1e-9)
 	require.True(t, interval.OK())
 	require.InDelta(t, 1.2, interval.Low, 1e-9)
 	require.InDelta(t, 1.2, interval.High, 1e-9)
 
-	_, interval = ratios(gateway[:5], nginx[:5])
+	_, interval = ratios(gateway[:5], nginx[:5], cpu)
 	require.False(t, interval.OK(), "five rounds give no interval")
 }
 
 func TestPrint(t *testing.T) {
+	contenders := []contender{{name: "gateway"}, {name: "other"}, {name: "nginx"}}
+	blocks := series{
+		"gateway": {{cpu: 20, user: 5, system: 15, rate: 10000, p50: 300, p99: 900, memory: 30}},
+		"other":   {{cpu: 15, rate: 10000, p50: 150, p99: 450, memory: 31}},
+		"nginx":   {{cpu: 10, rate: 10000, p50: 200, p99: 300, memory: 8}},
+	}
 	var out bytes.Buffer
-	one := []cost{{cpu: 20, user: 5, system: 15, rate: 10000}}
-	comparison{}.print(&out, "at 4/s", series{"gateway": one, "nginx": {{cpu: 10, rate: 10000}}})
-	require.Regexp(t, `gateway +20\.0 +5\.0 +15\.0 +10000 +20%`, out.String())
+	print(&out, kind{title: "at 4/s", pacing: load.Economical}, contenders, blocks)
+	require.Regexp(t, `gateway +20\.0 +5\.0 +15\.0 +10000 +20% +30\.0`, out.String())
 	require.Regexp(t, `nginx +10\.0 +- +- +10000 +10%`, out.String())
-	require.Contains(t, out.String(), "gateway / nginx: 2.000  (no interval: 1 rounds, 6 are needed)")
+	require.Contains(t, out.String(), "gateway / nginx: CPU 2.000 (no interval: 1 rounds, 6 are needed)\nother / nginx: CPU 1.500")
+	require.NotContains(t, out.String(), "p99", "economical pacing says nothing about latency")
+
+	out.Reset()
+	print(&out, kind{title: "at half load", pacing: load.Precise}, contenders, blocks)
+	require.Regexp(t, `nginx .* 200 +300`, out.String())
+	require.Regexp(t, `gateway / nginx: CPU 2\.000.* p50 1\.500.* p99 3\.000`, out.String())
 }
 
 func TestUsage(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		says string
+	}{
+		{[]string{"--rate", "10", "--flood", "5"}, "the flood of 5/s must be above the rate of 10/s"},
+		{[]string{"--rate", "10,x"}, `"x" is not a rate above zero`},
+		{[]string{"--rounds", "0"}, "at least one round"},
+		{[]string{"--latency", "--flood", "0"}, "needs a flood"},
+		{[]string{"--also", "nginx=bin/gateway"}, "a name of its own"},
+	} {
+		var complaint bytes.Buffer
+		require.Equal(t, 2, run(c.args, io.Discard, &complaint), c.args)
+		require.Contains(t, complaint.String(), c.says)
+	}
 	var out, complaint bytes.Buffer
-	require.Equal(t, 2, run([]string{"--rate", "10", "--flood", "5"}, &out, &complaint))
-	require.Contains(t, complaint.String(), "0 < rate < flood")
 	require.Equal(t, 1, run([]string{"--bin", t.TempDir()}, &out, &complaint))
 	require.Contains(t, complaint.String(), "make build")
 	require.Empty(t, out.String())
+
+	c, _, err := parse([]string{"--rate", "1000,4000", "--also", "old=/tmp/gateway"}, io.Discard)
+	require.NoError(t, err)
+	require.Equal(t, []float64{1000, 4000}, c.rates)
+	require.Equal(t, []build{{"old", "/tmp/gateway"}}, c.also)
 }
