@@ -92,13 +92,13 @@ func Parse(text string) (*Token, Refusal) {
 }
 
 // readHeader takes what matters out of the header. crit lists extensions that must be understood (RFC 7515 4.1.11), and none is;
-// b64 (RFC 7797) and zip would change what was signed.
+// b64 (RFC 7797) and zip would change what was signed; enc says that the token is encrypted, and not signed (RFC 7516 9).
 func (t *Token) readHeader(data []byte) bool {
 	header, ok := Object(data)
 	if !ok {
 		return false
 	}
-	for _, extension := range []string{"crit", "b64", "zip"} {
+	for _, extension := range []string{"crit", "b64", "zip", "enc"} {
 		if _, there := header[extension]; there {
 			return false
 		}
