@@ -63,7 +63,7 @@ func (c *checker) policy(at string, p RateLimitPolicy, consumers map[string]bool
 			c.fault(strict.Index(at+".key", i), "%q is not a field name", name)
 		}
 		if !isHeader {
-			c.oneOf(strict.Index(at+".key", i), "kind of key", k, "consumer", "address", "route", "header:NAME")
+			c.oneOf(strict.Index(at+".key", i), "kind of key", k, "consumer", "credential", "address", "route", "header:NAME")
 		}
 	}
 	for i, name := range p.Only {

@@ -168,7 +168,7 @@ type RateLimit struct {
 // RateLimitPolicy is one limit; all policies are checked and the strictest answer wins.
 type RateLimitPolicy struct {
 	Name  string      `yaml:"name" json:"name"`
-	Key   []string    `yaml:"key,omitempty" json:"key"` // first that is known: consumer, address, header:NAME, route; default consumer, address
+	Key   []string    `yaml:"key,omitempty" json:"key"` // first that is known: consumer, credential, address, header:NAME, route; default consumer, address
 	Rate  units.Count `yaml:"rate" json:"rate"`         // per second
 	Burst units.Count `yaml:"burst" json:"burst"`
 	Only  []string    `yaml:"only,omitempty" json:"only,omitempty"` // consumers it holds for; empty: all

@@ -63,10 +63,11 @@ type Peer struct {
 
 // Consumer is who the request was authenticated as.
 type Consumer struct {
-	Name   string
-	Groups []string
-	Scopes []string            // of a token
-	Claims map[string][]string // of a token, as texts; shared and never changed
+	Name       string
+	Credential string // fingerprint of what proved it: tells credentials of one consumer apart, and is shown to nobody
+	Groups     []string
+	Scopes     []string            // of a token
+	Claims     map[string][]string // of a token, as texts; shared and never changed
 }
 
 // Limit is what a rate limit said about an exchange; the zero value says that none was asked.

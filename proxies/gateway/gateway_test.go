@@ -250,6 +250,18 @@ log: {access: stdout}
 		"429 rate_limited probe", "200 ok demo"}, reasons)
 }
 
+// Two keys of one consumer, and requests without any: each credential has a quota of its own, and so has the address of the others.
+func TestLimitsByCredential(t *testing.T) {
+	g := start(t, upstreams(origin(t, "a"))+everything+`stages:
+  key_auth: {optional: true, keys: [{consumer: demo, sha256: `+sha("one")+`}, {consumer: demo, sha256: `+sha("two")+`}]}
+  rate_limit: {policies: [{name: p, key: [credential, address], rate: 0.001, burst: 1}]}
+`)
+	for _, fields := range [][]string{{"X-Api-Key: one"}, {"X-Api-Key: two"}, nil} {
+		require.Equal(t, 200, g.get("/", fields...).StatusCode, fields)
+		require.Equal(t, 429, g.get("/", fields...).StatusCode, fields)
+	}
+}
+
 func TestShadowStagesActOnNothing(t *testing.T) {
 	g := start(t, upstreams(origin(t, "a"))+everything+`stages:
   key_auth: {mode: shadow, keys: [{consumer: demo, sha256: `+sha("demo")+`}]}

@@ -5,6 +5,7 @@ import (
 	"net/textproto"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -13,8 +14,8 @@ import (
 	"crossroads/proxies/jose"
 )
 
-// bearer is what the stages that read bearer tokens (RFC 6750) have in common: where a token stands, what its claims are told to the
-// upstream as, and how a client is refused.
+// bearer is what the stages that read bearer tokens (RFC 6750) have in common: where a token stands, what becomes of a request with or
+// without one, what its claims are told to the upstream as, and how a client is refused. What a token means is the stage's own check.
 type bearer struct {
 	header   []byte // canonical
 	scheme   bool   // the field says Bearer first
@@ -26,8 +27,53 @@ type bearer struct {
 	fields   []claimField
 	shadow   bool
 	cleared  func(name []byte) bool // clears, as a value that is made once
-	counts   []prometheus.Counter
+	counts   []prometheus.Counter   // by outcome
+	at       outcomes
+
+	// check finds out what a token means at an instant; the outcome says why it means nothing, where the grant is nil.
+	check func(token []byte, now time.Time) (*grant, int)
 }
+
+// outcomes are where in counts stands what every such stage counts.
+type outcomes struct{ missing, several, tooLong, unavailable int }
+
+// Inward implements exchange.Stage.
+func (b *bearer) Inward(x *exchange.Exchange) exchange.Step {
+	if !b.shadow {
+		dropFields(&x.Request.Header, b.cleared)
+	}
+	token, count := b.find(x)
+	var g *grant
+	outcome := b.at.missing
+	switch {
+	case count > 1:
+		outcome = b.at.several
+	case len(token) > b.max:
+		outcome = b.at.tooLong
+	case count == 1:
+		g, outcome = b.check(token, x.Start)
+	}
+	b.counts[outcome].Inc()
+	switch {
+	case b.shadow:
+	case g != nil:
+		b.apply(x, g)
+	case outcome == b.at.missing && b.optional:
+	case outcome == b.at.missing:
+		return x.Fail(missingToken)
+	case outcome == b.at.unavailable:
+		return x.Fail(exchange.AuthUnavailable)
+	default:
+		return x.Fail(invalidToken)
+	}
+	return exchange.Continue
+}
+
+// Outward adds the challenge.
+func (b *bearer) Outward(x *exchange.Exchange) { challengeFor(x) }
+
+// Finish implements exchange.Stage.
+func (b *bearer) Finish(*exchange.Exchange, exchange.End) {}
 
 // claimField tells one claim to the upstream.
 type claimField struct {

@@ -16,7 +16,6 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"crossroads/proxies/config"
-	"crossroads/proxies/exchange"
 	"crossroads/proxies/jose"
 	"crossroads/proxies/telemetry"
 )
@@ -76,7 +75,8 @@ func NewIntrospection(c *config.Introspection, secret string, m *telemetry.Metri
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
 		asked: m.Source("introspection", "answered", "failed"),
 	}
-	s.cleared, s.post = s.clears, s.question
+	s.cleared, s.check, s.post = s.clears, s.inquire, s.question
+	s.at = outcomes{missing: askedMissing, several: askedSeveral, tooLong: askedTooLong, unavailable: askedUnavailable}
 	s.counts = m.Auth("introspection", s.shadow, "accepted", "inactive", "refused", "malformed", "missing", "several", "too_long",
 		"no_consumer", "unavailable")
 	return s, nil
@@ -85,40 +85,8 @@ func NewIntrospection(c *config.Introspection, secret string, m *telemetry.Metri
 // Name implements exchange.Stage.
 func (s *Introspection) Name() string { return "introspection" }
 
-// Inward implements exchange.Stage.
-func (s *Introspection) Inward(x *exchange.Exchange) exchange.Step {
-	if !s.shadow {
-		dropFields(&x.Request.Header, s.cleared)
-	}
-	token, count := s.find(x)
-	var g *grant
-	outcome := askedMissing
-	switch {
-	case count > 1:
-		outcome = askedSeveral
-	case len(token) > s.max:
-		outcome = askedTooLong
-	case count == 1:
-		g, outcome = s.check(token, x.Start)
-	}
-	s.counts[outcome].Inc()
-	switch {
-	case s.shadow:
-	case g != nil:
-		s.apply(x, g)
-	case outcome == askedMissing && s.optional:
-	case outcome == askedMissing:
-		return x.Fail(missingToken)
-	case outcome == askedUnavailable:
-		return x.Fail(exchange.AuthUnavailable)
-	default:
-		return x.Fail(invalidToken)
-	}
-	return exchange.Continue
-}
-
-// check finds out what a token means at an instant.
-func (s *Introspection) check(token []byte, now time.Time) (*grant, int) {
+// inquire finds out what a token means at an instant.
+func (s *Introspection) inquire(token []byte, now time.Time) (*grant, int) {
 	if !token68(token) {
 		return nil, askedMalformed
 	}
@@ -132,6 +100,9 @@ func (s *Introspection) check(token []byte, now time.Time) (*grant, int) {
 			return answer{g, askedAccepted}, nil
 		}
 		g, until, outcome := s.ask(text, now)
+		if g != nil {
+			g.who.Credential = string(of[:])
+		}
 		if g != nil && until.After(now) {
 			s.answers.put(of, g, until)
 		}
@@ -231,9 +202,3 @@ func readAnswer(data []byte) (jose.Claims, error) {
 	}
 	return said, nil
 }
-
-// Outward adds the challenge.
-func (s *Introspection) Outward(x *exchange.Exchange) { challengeFor(x) }
-
-// Finish implements exchange.Stage.
-func (s *Introspection) Finish(*exchange.Exchange, exchange.End) {}

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"crossroads/proxies/config"
-	"crossroads/proxies/exchange"
 	"crossroads/proxies/jose"
 	"crossroads/proxies/telemetry"
 )
@@ -74,7 +73,8 @@ func NewJWT(c *config.JWT, m *telemetry.Metrics) (*JWT, error) {
 		bearer: newBearer(c.Mode, c.Token, c.Claims), keys: keys, tokens: newRemembered[verified](c.MaxCached),
 		rules: jose.Rules{Issuers: c.Issuers, Audiences: c.Audiences, Skew: c.Skew.D()},
 	}
-	s.cleared = s.clears
+	s.cleared, s.check = s.clears, s.verify
+	s.at = outcomes{missing: missing, several: several, tooLong: tooLong, unavailable: noKeys}
 	s.counts = m.Auth("jwt", s.shadow, jwtOutcomes()...)
 	return s, nil
 }
@@ -101,40 +101,8 @@ func (s *JWT) Refresh() { s.keys.Refresh() }
 // Name implements exchange.Stage.
 func (s *JWT) Name() string { return "jwt" }
 
-// Inward implements exchange.Stage.
-func (s *JWT) Inward(x *exchange.Exchange) exchange.Step {
-	if !s.shadow {
-		dropFields(&x.Request.Header, s.cleared)
-	}
-	token, count := s.find(x)
-	var g *grant
-	outcome := missing
-	switch {
-	case count > 1:
-		outcome = several
-	case len(token) > s.max:
-		outcome = tooLong
-	case count == 1:
-		g, outcome = s.check(token, x.Start)
-	}
-	s.counts[outcome].Inc()
-	switch {
-	case s.shadow:
-	case g != nil:
-		s.apply(x, g)
-	case outcome == missing && s.optional:
-	case outcome == missing:
-		return x.Fail(missingToken)
-	case outcome == noKeys:
-		return x.Fail(exchange.AuthUnavailable)
-	default:
-		return x.Fail(invalidToken)
-	}
-	return exchange.Continue
-}
-
-// check finds out what a token means at an instant.
-func (s *JWT) check(token []byte, now time.Time) (*grant, int) {
+// verify finds out what a token means at an instant.
+func (s *JWT) verify(token []byte, now time.Time) (*grant, int) {
 	if !jose.Shape(token) {
 		return nil, int(jose.Malformed)
 	}
@@ -165,12 +133,7 @@ func (s *JWT) check(token []byte, now time.Time) (*grant, int) {
 	if !ok {
 		return nil, noConsumer
 	}
+	g.who.Credential = string(of[:])
 	s.tokens.put(of, verified{g, keys}, expires)
 	return g, int(jose.Valid)
 }
-
-// Outward adds the challenge.
-func (s *JWT) Outward(x *exchange.Exchange) { challengeFor(x) }
-
-// Finish implements exchange.Stage.
-func (s *JWT) Finish(*exchange.Exchange, exchange.End) {}

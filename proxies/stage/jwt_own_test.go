@@ -40,6 +40,7 @@ func TestJWTOwnCases(t *testing.T) {
 		for range 2 { // the second may be remembered
 			x := through(request{Fields: []string{"Authorization: Bearer " + token}}, st)
 			require.Equal(t, c.Expect, x.Response.StatusCode(), "%s: %s", c.ID, c.Why)
+			require.Equal(t, c.Expect == 200, x.Consumer.Credential != "", "a token that is believed can be told from others")
 		}
 	}
 	require.Greater(t, walked, 80)

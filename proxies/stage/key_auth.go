@@ -58,6 +58,7 @@ func NewKeyAuth(c *config.KeyAuth, m *telemetry.Metrics) (*KeyAuth, error) {
 		if n, err := hex.Decode(who.hash[:], []byte(k.SHA256)); err != nil || n != len(who.hash) {
 			return nil, fmt.Errorf("the key of consumer %q is no SHA-256", k.Consumer)
 		}
+		who.who.Credential = string(who.hash[:])
 		bucket := binary.BigEndian.Uint64(who.hash[:])
 		s.keys[bucket] = append(s.keys[bucket], who)
 	}

@@ -23,7 +23,8 @@ func TestKeyAuthRemovesTheKeyAndNamesTheConsumer(t *testing.T) {
 	} {
 		x := through(r, st)
 		require.Nil(t, x.Fault)
-		require.Equal(t, exchange.Consumer{Name: "demo", Groups: []string{"a", "b"}}, x.Consumer)
+		require.Equal(t, exchange.Consumer{Name: "demo", Credential: x.Consumer.Credential, Groups: []string{"a", "b"}}, x.Consumer)
+		require.Len(t, x.Consumer.Credential, 32)
 		require.Equal(t, []string{"demo"}, field(x, "X-Consumer-Name"))
 		require.Equal(t, []string{"a,b"}, field(x, "X-Consumer-Groups"))
 		sent := stagetest.Head(x)

@@ -70,6 +70,7 @@ type keyKind struct {
 
 const (
 	kindConsumer = iota
+	kindCredential
 	kindAddress
 	kindHeader
 	kindRoute
@@ -88,7 +89,7 @@ func NewSharedRateLimits(c *config.RateLimit, store Store, m *telemetry.Metrics)
 	shadow := c.Mode == config.Shadow
 	for _, p := range c.Policies {
 		into, name := &before, "rate_limit_address"
-		if len(p.Only) > 0 || slices.Contains(p.Key, "consumer") {
+		if len(p.Only) > 0 || slices.Contains(p.Key, "consumer") || slices.Contains(p.Key, "credential") {
 			into, name = &after, "rate_limit"
 		}
 		if *into == nil {
@@ -109,6 +110,8 @@ func newPolicy(p config.RateLimitPolicy, m *telemetry.Metrics, shadow bool) poli
 		switch k {
 		case "consumer":
 			made.keys = append(made.keys, keyKind{kind: kindConsumer})
+		case "credential":
+			made.keys = append(made.keys, keyKind{kind: kindCredential})
 		case "address":
 			made.keys = append(made.keys, keyKind{kind: kindAddress})
 		case "route":
@@ -223,6 +226,8 @@ func (k keyKind) append(b []byte, x *exchange.Exchange) ([]byte, bool) {
 	switch k.kind {
 	case kindConsumer:
 		return append(b, x.Consumer.Name...), x.Consumer.Name != ""
+	case kindCredential:
+		return append(b, x.Consumer.Credential...), x.Consumer.Credential != ""
 	case kindAddress:
 		addr := x.Peer.Client
 		if !addr.IsValid() {
