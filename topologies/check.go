@@ -19,6 +19,7 @@ const (
 	MaxProcesses   = 512    // of one arm
 	MaxRequests    = 64     // kinds of request
 	MaxRounds      = 1000
+	MaxFaults      = 16 // of one experiment
 	MaxConnections = 16_384
 	MaxBody        = 16 << 20   // bytes of a body
 	MaxSamples     = 20_000_000 // of one trial, warm-up included
@@ -88,6 +89,7 @@ func (c *checker) experiment() {
 		c.application()
 	}
 	c.load()
+	c.faults()
 	for _, p := range []struct {
 		path string
 		cpus Ints

@@ -105,7 +105,7 @@ func (c *checker) request(path string, r *Request) {
 	switch {
 	case !target.MatchString(r.Path):
 		c.report(path+".path", "path %q: write it with / first and without spaces", r.Path)
-	case r.Path == "/healthz" || r.Path == "/metrics":
+	case r.Path == "/healthz" || r.Path == "/metrics" || r.Path == "/faults":
 		c.report(path+".path", "%s is answered by the workload about itself, not by the application: take another path", r.Path)
 	}
 	c.within(path+".weight", r.Weight, 1, 1_000_000)

@@ -169,6 +169,9 @@ func special(t reflect.Type) *jsonschema.Schema {
 	case reflect.TypeFor[topologies.Ints]():
 		whole := &jsonschema.Schema{Type: "integer"}
 		return either(whole, listOf(whole))
+	case reflect.TypeFor[topologies.Names]():
+		name := &jsonschema.Schema{Type: "string"}
+		return either(name, listOf(name))
 	case reflect.TypeFor[topologies.Objective]():
 		return text(`^ *(p\([0-9.]+\) *<=? *[0-9.]+(ns|us|ms|s|m)|errors *<=? *[0-9.]+%|achieved *>=? *[0-9.]+%( *offered)?) *$`)
 	case reflect.TypeFor[topologies.Step]():

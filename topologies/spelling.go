@@ -56,6 +56,28 @@ func (i *Ints) MarshalNode() any {
 	return []int(*i)
 }
 
+// UnmarshalNode reads one name or a list of them.
+func (s *Names) UnmarshalNode(n *strict.Node) error {
+	*s = nil
+	if n.Kind == strict.List {
+		n.Decode((*[]string)(s))
+		return nil
+	}
+	var one string
+	if n.Decode(&one) {
+		*s = Names{one}
+	}
+	return nil
+}
+
+// MarshalNode writes what UnmarshalNode reads.
+func (s *Names) MarshalNode() any {
+	if len(*s) == 1 {
+		return (*s)[0]
+	}
+	return []string(*s)
+}
+
 // UnmarshalNode reads off, shadow, on, or a mapping; a mapping means on.
 func (s *StageMode) UnmarshalNode(n *strict.Node) error {
 	if n.Kind == strict.Mapping {

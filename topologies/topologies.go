@@ -17,6 +17,7 @@ type Experiment struct {
 	Application Application          `yaml:"application,omitempty" json:"application"`
 	Topologies  strict.Map[Topology] `yaml:"topologies" json:"topologies"` // once read, extends is composed: no topology names another
 	Load        Driving              `yaml:"load" json:"load"`
+	Faults      []Fault              `yaml:"faults,omitempty" json:"faults,omitempty"` // in every trial, at their times of the measured block
 	Objectives  []Objective          `yaml:"objectives,omitempty" json:"objectives"`
 	Placement   Placement            `yaml:"placement,omitempty" json:"placement"`
 	Seed        uint64               `yaml:"seed,omitempty" json:"seed"`
@@ -179,6 +180,24 @@ type Request struct {
 	Weight  int                `yaml:"weight,omitempty" json:"weight"`
 	Calls   []ClientCall       `yaml:"calls,omitempty" json:"calls,omitempty"` // what it is made of; the client makes them itself, unless a gateway composes the path
 }
+
+// Fault is one thing that is made to go wrong in every trial: processes that are killed, paused or terminated, or replicas of a
+// service that answer badly. An arm in which none of its processes stands runs without it.
+type Fault struct {
+	At        units.Duration `yaml:"at" json:"at"`                                   // since the begin of the measured block
+	For       units.Duration `yaml:"for" json:"for"`                                 // then the process is started or continued again; 0: it never is
+	Kill      Names          `yaml:"kill,omitempty" json:"kill,omitempty"`           // SIGKILL, with all that the process started
+	Pause     Names          `yaml:"pause,omitempty" json:"pause,omitempty"`         // SIGSTOP, then SIGCONT
+	Terminate Names          `yaml:"terminate,omitempty" json:"terminate,omitempty"` // SIGTERM: the process may drain
+	Service   string         `yaml:"service,omitempty" json:"service,omitempty"`     // whose replicas answer badly, as told below
+	Replica   int            `yaml:"replica,omitempty" json:"replica,omitempty"`     // which one, from 1; 0: all of them
+	Errors    units.Share    `yaml:"errors,omitempty" json:"errors,omitempty"`       // of its requests that are answered with 500
+	Delay     units.Duration `yaml:"delay,omitempty" json:"delay,omitempty"`         // before each request's work
+	Reset     units.Share    `yaml:"reset,omitempty" json:"reset,omitempty"`         // of its requests whose connection is reset
+}
+
+// Names are one name or a list of them.
+type Names []string
 
 // Objective is a condition such as p(99) < 20ms, errors < 0.1% or achieved >= 99% offered.
 type Objective struct {

@@ -320,6 +320,47 @@ func TestGoldenFaults(t *testing.T) {
 	}
 }
 
+// TestFaultsMeetWhatStandsInAnArm: one list of faults serves all arms.
+func TestFaultsMeetWhatStandsInAnArm(t *testing.T) {
+	e := parse(t, application+`  direct: {}
+  two: {gateway: {replicas: 2}}
+  mesh: {mesh: {}}
+  elsewhere: {external: {url: http://127.0.0.1:8080}}
+faults:
+  - {at: 0, for: 1s, kill: gateway-1}
+  - {at: 0, for: 0, terminate: [gateway-2, control]}
+  - {at: 500ms, for: 1s, kill: sidecar-b}
+  - {at: 500ms, for: 1s, pause: b-2}
+  - {at: 1600ms, for: 400ms, pause: [sidecar, b-1]}
+  - {at: 1500ms, for: 500ms, service: b, replica: 2, errors: 100%, delay: 5ms}
+  - {at: 1s, for: 500ms, service: c, reset: 10%}
+`)
+	var got []string
+	for i := range e.Faults {
+		f := &e.Faults[i]
+		line := f.Text() + " |"
+		for _, a := range e.Arms() {
+			var ids []string
+			for _, n := range f.Targets(a) {
+				ids = append(ids, n.ID)
+			}
+			line += " " + a.Name + ":" + strings.Join(ids, ",")
+		}
+		got = append(got, line)
+	}
+	require.Equal(t, []string{
+		"kill gateway-1 | direct: two:gateway-1 mesh: elsewhere:",
+		"terminate gateway-2, control | direct: two:gateway-2 mesh:control-1 elsewhere:",
+		"kill sidecar-b | direct: two: mesh:sidecar-b-1,sidecar-b-2 elsewhere:",
+		"pause b-2 | direct:b-2 two:b-2 mesh:b-2 elsewhere:",
+		"pause sidecar, b-1 | direct:b-1 two:b-1 mesh:b-1,sidecar-d-1,sidecar-c-1,sidecar-b-1,sidecar-b-2,sidecar-a-1 elsewhere:",
+		"b-2: errors 100%, delay 5ms | direct:b-2 two:b-2 mesh:b-2 elsewhere:",
+		"c: reset 10% | direct:c-1 two:c-1 mesh:c-1 elsewhere:",
+	}, got)
+	require.Equal(t, time.Second, e.Faults[0].Until(2*time.Second))
+	require.Equal(t, 2*time.Second, e.Faults[1].Until(2*time.Second), "what is never started again is away until the end")
+}
+
 func TestDot(t *testing.T) {
 	e := load(t, "storefront")
 	for _, a := range e.Arms() {

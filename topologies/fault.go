@@ -1,0 +1,92 @@
+package topologies
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// What a fault does.
+const (
+	FaultKill      = "kill"
+	FaultPause     = "pause"
+	FaultTerminate = "terminate"
+	FaultService   = "service"
+)
+
+// Kind is what the fault does: kill, pause, terminate, or service for replicas that answer badly.
+func (f *Fault) Kind() string {
+	switch {
+	case len(f.Kill) > 0:
+		return FaultKill
+	case len(f.Pause) > 0:
+		return FaultPause
+	case len(f.Terminate) > 0:
+		return FaultTerminate
+	}
+	return FaultService
+}
+
+// names are the processes as the file writes them.
+func (f *Fault) names() Names {
+	switch f.Kind() {
+	case FaultKill:
+		return f.Kill
+	case FaultPause:
+		return f.Pause
+	case FaultTerminate:
+		return f.Terminate
+	}
+	if f.Replica > 0 {
+		return Names{f.Service + "-" + strconv.Itoa(f.Replica)}
+	}
+	return Names{f.Service}
+}
+
+// Targets lists the processes of an arm that the fault concerns; none where the arm runs without it.
+func (f *Fault) Targets(a *Arm) []Node {
+	var found []Node
+	for _, n := range a.Processes() {
+		for _, name := range f.names() {
+			if n.named(name) && (f.Kind() != FaultService || n.Kind == KindWorkload) {
+				found = append(found, n)
+				break
+			}
+		}
+	}
+	return found
+}
+
+// named says whether a name of the file means this process: its id, or a word for all of its kind (gateway, control, sidecar) or of
+// its place (sidecar-orders, orders).
+func (n Node) named(name string) bool {
+	return name == n.ID || name == strings.TrimSuffix(n.ID, "-"+strconv.Itoa(n.Replica)) || name == KindSidecar && n.Kind == KindSidecar
+}
+
+// Until is when the fault ends; the end of the block where it never does.
+func (f *Fault) Until(block time.Duration) time.Duration {
+	if f.For == 0 {
+		return block
+	}
+	return f.At.D() + f.For.D()
+}
+
+// Text says what happens, in few words: kill gateway-1; price-2: errors 100%.
+func (f *Fault) Text() string {
+	who := strings.Join(f.names(), ", ")
+	if f.Kind() != FaultService {
+		return f.Kind() + " " + who
+	}
+	var what []string
+	if f.Errors > 0 {
+		what = append(what, fmt.Sprintf("errors %s", f.Errors))
+	}
+	if f.Delay > 0 {
+		what = append(what, fmt.Sprintf("delay %s", f.Delay))
+	}
+	if f.Reset > 0 {
+		what = append(what, fmt.Sprintf("reset %s", f.Reset))
+	}
+	return who + ": " + strings.Join(what, ", ")
+}
