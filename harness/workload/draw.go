@@ -12,6 +12,12 @@ const (
 	forCall // plus the position of the call in the script
 )
 
+// Faults draw beyond every position of a script, so that a declared fault changes no other draw.
+const (
+	forFaultError purpose = 1<<32 + iota
+	forFaultReset
+)
+
 // mix is the finalizer of splitmix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, OOPSLA 2014): a bijection
 // under which every input bit reaches every output bit.
 func mix(x uint64) uint64 {

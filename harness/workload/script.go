@@ -59,6 +59,9 @@ func (n *Node) handle(ctx *fasthttp.RequestCtx) {
 	case "/metrics":
 		n.counts.write(ctx, n.service, n.replica)
 		return
+	case FaultPath:
+		n.takeFault(ctx)
+		return
 	}
 	n.counts.inFlight.Add(1)
 	defer n.counts.inFlight.Add(-1)
@@ -70,6 +73,15 @@ func (n *Node) handle(ctx *fasthttp.RequestCtx) {
 	h.Set(HeaderHops, strconv.Itoa(hops(&ctx.Request.Header)))
 	if bad != "" {
 		n.answer(ctx, fasthttp.StatusBadRequest, string(bad))
+		return
+	}
+	failed, cut := n.suffer(v)
+	if cut {
+		reset(ctx)
+		return
+	}
+	if failed != "" {
+		n.answer(ctx, fasthttp.StatusInternalServerError, failed)
 		return
 	}
 	r := n.execute(v)

@@ -64,6 +64,7 @@ type Node struct {
 	counts   counts
 	unnamed  atomic.Uint64 // sequence numbers given to requests that carry none
 	draining atomic.Bool
+	fault    atomic.Pointer[Fault] // told to this replica; nil: it answers as declared
 	server   fasthttp.Server
 	peers    map[string]*peer
 }
