@@ -23,8 +23,13 @@ type Deployment interface {
 	Entries() []Entry // one, or several gateways, or every service for a client that composes by itself
 	Processes() []Process
 	Exits() <-chan Exit                                       // a process that ended unasked
-	Signal(ctx context.Context, id string, s os.Signal) error // faults
+	Signal(ctx context.Context, id string, s os.Signal) error // an end by it is unasked like any other
 	Close(ctx context.Context) error
+
+	// The faults of an experiment. What they end was asked for and is no Exit.
+	Pause(ctx context.Context, id string, paused bool) error // stops a process with its descendants, or has them go on
+	End(ctx context.Context, id string, s os.Signal) error   // returns when the process has ended; SIGKILL takes its descendants with it
+	Start(ctx context.Context, id string) error              // what End ended, with the same files on the same ports; returns when it is ready
 }
 
 // Entry is where the driver enters.

@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -50,20 +49,21 @@ load:
 
 // system is a fake deployment that does everything right, unless told to lie.
 type system struct {
-	arm       *topologies.Arm
-	keys      bool // key_auth acts
-	limit     bool // rate_limit acts
-	policy    string
-	missing   int                        // hops left out towards the entry
-	skipped   int                        // hops left out on the edge
-	doing     func(shop *workload.Probe) // changes what the probe tells
-	changed   func(body []byte, seq string) []byte
-	status    int           // instead of the origin's
-	inbound   func() string // starts an inbound port and returns its address
-	consumers bool          // the limit knows the probe consumer
-	unlisted  bool          // the deployment does not list the origin
-	wrongSize bool          // the origin answers with another size than declared
-	alive     bool          // of the probe: answers with HTML instead of the workload's report
+	deploy.Deployment // nothing else of it is asked
+	arm               *topologies.Arm
+	keys              bool // key_auth acts
+	limit             bool // rate_limit acts
+	policy            string
+	missing           int                        // hops left out towards the entry
+	skipped           int                        // hops left out on the edge
+	doing             func(shop *workload.Probe) // changes what the probe tells
+	changed           func(body []byte, seq string) []byte
+	status            int           // instead of the origin's
+	inbound           func() string // starts an inbound port and returns its address
+	consumers         bool          // the limit knows the probe consumer
+	unlisted          bool          // the deployment does not list the origin
+	wrongSize         bool          // the origin answers with another size than declared
+	alive             bool          // of the probe: answers with HTML instead of the workload's report
 
 	probes  atomic.Int64
 	origin  *httptest.Server
@@ -169,10 +169,6 @@ func (s *system) Processes() []deploy.Process {
 	}
 	return all
 }
-
-func (s *system) Exits() <-chan deploy.Exit                       { return nil }
-func (s *system) Signal(context.Context, string, os.Signal) error { return nil }
-func (s *system) Close(context.Context) error                     { return nil }
 
 // plainPort serves anybody in plaintext with a status.
 func plainPort(t *testing.T, status int) string {

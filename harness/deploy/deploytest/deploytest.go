@@ -49,6 +49,8 @@ func Run(t *testing.T, f Fixture) {
 		{"deployed processes live and entries answer", answers},
 		{"an exit that nobody asked for is reported", unaskedExit},
 		{"a signal reaches its process", signals},
+		{"what a fault ends is no exit, and starts again where it was", endsAndStarts},
+		{"a process that is paused goes on", pauses},
 		{"close leaves nothing and may be called again", closes},
 		{"two deployments live side by side", sideBySide},
 		{"a process that is never ready", neverReady},

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"syscall"
 	"time"
 
 	"crossroads/harness/deploy"
@@ -40,6 +39,7 @@ type running struct {
 	pid     int
 	begun   chan struct{} // closed when it was started, or could not be
 	ended   chan struct{} // closed when it ended, or could not be started
+	asked   bool          // a fault of the experiment ends it
 	reason  string        // why it ended
 	refused error         // it could not be started: no fault of the system under test
 }
@@ -47,9 +47,13 @@ type running struct {
 func newDeployment(d *Deployer, l *layout) *deployment {
 	r := &deployment{deployer: d, layout: l, owned: make(chan error, 1), over: make(chan struct{}), nodes: map[string]*running{}, exits: make(chan deploy.Exit, len(l.nodes))}
 	for _, n := range l.nodes {
-		r.nodes[n.ID] = &running{node: n, begun: make(chan struct{}), ended: make(chan struct{})}
+		r.nodes[n.ID] = newRunning(n)
 	}
 	return r
+}
+
+func newRunning(n *node) *running {
+	return &running{node: n, begun: make(chan struct{}), ended: make(chan struct{})}
 }
 
 // mark is what every process of the deployment carries in its environment.
@@ -92,14 +96,8 @@ func (r *deployment) bringUp(ctx context.Context) error {
 // start starts a wave all at once and waits until every one of it is ready.
 func (r *deployment) start(ctx context.Context, wave []*node, programs map[string]program) error {
 	for _, n := range wave {
-		p := programs[n.ID]
-		r.nodes[n.ID].program = p
-		err := r.sup.send(command{
-			Do: doStart, ID: n.ID, Path: p.path, Args: p.args, Dir: r.layout.private, Log: n.log,
-			Env:  append([]string{markName + "=" + r.mark()}, p.env...),
-			CPUs: cpusFor(r.layout.arm.Experiment.Placement, n.Kind),
-		})
-		if err != nil {
+		r.nodes[n.ID].program = programs[n.ID]
+		if err := r.launch(r.nodes[n.ID]); err != nil {
 			return err
 		}
 	}
@@ -117,6 +115,15 @@ func (r *deployment) start(ctx context.Context, wave []*node, programs map[strin
 		}
 	}
 	return first
+}
+
+// launch has the supervisor start one process.
+func (r *deployment) launch(p *running) error {
+	return r.sup.send(command{
+		Do: doStart, ID: p.node.ID, Path: p.program.path, Args: p.program.args, Dir: r.layout.private, Log: p.node.log,
+		Env:  append([]string{markName + "=" + r.mark()}, p.program.env...),
+		CPUs: cpusFor(r.layout.arm.Experiment.Placement, p.node.Kind),
+	})
 }
 
 // await waits for one process. An arm that does not come up is the system's fault; a cancelled context is nobody's.
@@ -242,7 +249,7 @@ func (r *deployment) exited(p *running, reason string) {
 		close(p.begun) // the supervisor ended before it could say
 	}
 	close(p.ended)
-	if r.up && !r.down {
+	if r.up && !r.down && !p.asked {
 		r.exits <- deploy.Exit{Process: p.show(), Reason: reason, Log: tail(p.node.log), At: time.Now()}
 	}
 }
@@ -275,24 +282,6 @@ func (r *deployment) Processes() []deploy.Process {
 
 // Exits implements deploy.Deployment. It is closed by Close.
 func (r *deployment) Exits() <-chan deploy.Exit { return r.exits }
-
-// Signal implements deploy.Deployment. A process that ends by it is reported like any other that ends before Close.
-func (r *deployment) Signal(_ context.Context, id string, sig os.Signal) error {
-	number, ok := sig.(syscall.Signal)
-	if !ok {
-		return fmt.Errorf("signalling %s: %v is no signal of this system", id, sig)
-	}
-	p, known := r.nodes[id]
-	if !known {
-		return fmt.Errorf("signalling %s: the deployment has no such process", id)
-	}
-	select {
-	case <-p.ended:
-		return fmt.Errorf("signalling %s: it has ended: %s", id, r.reasonOf(p))
-	default:
-	}
-	return r.sup.send(command{Do: doSignal, ID: id, Signal: int(number)})
-}
 
 // Close implements deploy.Deployment. When it returns nil nothing of the deployment is left. Where ctx has ended already it does not
 // wait for anybody to end politely.

@@ -24,6 +24,11 @@ func (e *external) Processes() []deploy.Process   { return nil }
 func (e *external) Exits() <-chan deploy.Exit     { return e.exits }
 func (e *external) Close(_ context.Context) error { return nil }
 
-func (e *external) Signal(_ context.Context, id string, _ os.Signal) error {
+func (e *external) Signal(_ context.Context, id string, _ os.Signal) error { return notOurs(id) }
+func (e *external) Pause(_ context.Context, id string, _ bool) error       { return notOurs(id) }
+func (e *external) End(_ context.Context, id string, _ os.Signal) error    { return notOurs(id) }
+func (e *external) Start(_ context.Context, id string) error               { return notOurs(id) }
+
+func notOurs(id string) error {
 	return errors.New("signalling " + id + ": an external system is not ours to signal")
 }

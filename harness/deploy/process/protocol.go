@@ -12,6 +12,7 @@ const (
 	doOwn    = "own"    // make the private directory, and remove it at the end
 	doStart  = "start"  // start a process
 	doSignal = "signal" // send a signal to a process that was started
+	doFamily = "family" // send a signal to such a process and to all of its descendants
 	doStop   = "stop"   // end everything, politely for as long as Grace, then by force
 )
 

@@ -40,6 +40,22 @@ func killChildren(ended func(pid int, status unix.WaitStatus)) {
 	}
 }
 
+// signalFamily signals a child and its descendants: a master that is killed alone leaves its workers serving. The child is stopped
+// while the others are looked for, so that it forks none meanwhile. What left the family before, as daemons do, is not reached.
+func signalFamily(pid int, sig unix.Signal) {
+	_ = unix.Kill(pid, unix.SIGSTOP)
+	family := []int{pid}
+	for i := 0; i < len(family); i++ {
+		family = append(family, childrenOf(family[i])...)
+	}
+	for _, member := range family {
+		_ = unix.Kill(member, sig)
+	}
+	if sig != unix.SIGSTOP && sig != unix.SIGKILL {
+		_ = unix.Kill(pid, unix.SIGCONT)
+	}
+}
+
 // childrenOf lists the processes whose parent is pid.
 func childrenOf(pid int) []int {
 	var children []int

@@ -98,6 +98,10 @@ func (s *supervisor) obey(c command) {
 		if pid, runs := s.children[c.ID]; runs {
 			_ = unix.Kill(pid, unix.Signal(c.Signal))
 		}
+	case doFamily:
+		if pid, runs := s.children[c.ID]; runs {
+			signalFamily(pid, unix.Signal(c.Signal))
+		}
 	}
 }
 
