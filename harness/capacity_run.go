@@ -51,6 +51,12 @@ const (
 
 // Do searches arm by arm. The run is returned even with an error, where it exists.
 func (s CapacitySession) Do(ctx context.Context) (*results.Run, []Capacity, error) {
+	if len(s.Experiment.Faults) > 0 {
+		undisturbed := *s.Experiment
+		undisturbed.Faults = nil
+		s.Experiment = &undisturbed
+		s.Note("the declared faults are left out: a capacity is that of an undisturbed system")
+	}
 	binaries, err := Binaries(s.Executable)
 	if err != nil {
 		return nil, nil, err
@@ -196,7 +202,8 @@ func (c *climb) probed(ctx context.Context, planned results.PlannedTrial, d depl
 			return results.Trial{}, &Unfit{Arm: c.arm.Name, Probe: failures[0].Probe, Text: failures[0].Text}
 		}
 	}
-	return c.runner.trial(ctx, planned, d)
+	t, _, err := c.runner.trial(ctx, planned, d)
+	return t, err
 }
 
 // meets holds one trial against the objectives. Failed and saturated trials miss them; a trial that is no evidence, or has too few

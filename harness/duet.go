@@ -51,7 +51,7 @@ func DuetExperiment(from *topologies.Experiment, rules *ci.Rules, name string) (
 		return nil, fmt.Errorf("scenario %s: the experiment %s declares no topology %s; it has %v", name, from.Name, s.Topology, from.Topologies.Keys())
 	}
 	e := *from
-	e.Name = name
+	e.Name, e.Faults = name, nil // versions are compared undisturbed
 	e.Topologies.Clear()
 	for _, arm := range []string{ci.Baseline, ci.Candidate, ci.Again} {
 		e.Topologies.Set(arm, topology)

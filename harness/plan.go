@@ -87,6 +87,7 @@ func (o Overrides) keepOnly(e *topologies.Experiment) error {
 		kept.Set(name, topology)
 	}
 	e.Topologies = kept
+	e.DropIdleFaults()
 	return nil
 }
 

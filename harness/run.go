@@ -87,9 +87,8 @@ func (r *Runner) visit(ctx context.Context, trials []results.PlannedTrial, sum *
 			sum.Excluded++
 			return errors.Join(err, r.release(trials[0].Arm, d, true))
 		}
-		done, err := r.trials(ctx, trials, d, readyIn, sum)
-		broken := err == nil && done < len(trials)
-		if closing := r.release(trials[0].Arm, d, broken || err != nil); err == nil {
+		done, whole, err := r.trials(ctx, trials, d, readyIn, sum)
+		if closing := r.release(trials[0].Arm, d, !whole); err == nil {
 			err = closing
 		}
 		if err != nil {
@@ -100,23 +99,24 @@ func (r *Runner) visit(ctx context.Context, trials []results.PlannedTrial, sum *
 	return nil
 }
 
-// trials runs trials until one of them failed for a dead process; it returns how many have a record.
-func (r *Runner) trials(ctx context.Context, trials []results.PlannedTrial, d deploy.Deployment, readyIn time.Duration, sum *Summary) (int, error) {
+// trials runs trials until one of them left a process dead; it returns how many have a record, and whether all processes are
+// alive.
+func (r *Runner) trials(ctx context.Context, trials []results.PlannedTrial, d deploy.Deployment, readyIn time.Duration, sum *Summary) (int, bool, error) {
 	for i, planned := range trials {
 		r.Progress.Start(planned)
-		t, err := r.trial(ctx, planned, d)
+		t, whole, err := r.trial(ctx, planned, d)
 		if err != nil {
-			return i, err
+			return i, false, err
 		}
 		t.ReadyIn = int64(readyIn)
 		if err := r.record(t, sum); err != nil {
-			return i, err
+			return i, false, err
 		}
-		if t.Failure != nil {
-			return i + 1, nil
+		if !whole {
+			return i + 1, false, nil
 		}
 	}
-	return len(trials), nil
+	return len(trials), true, nil
 }
 
 func (r *Runner) record(t results.Trial, sum *Summary) error {

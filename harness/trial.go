@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"crossroads/harness/deploy"
@@ -18,36 +19,56 @@ func newTrial(planned results.PlannedTrial) results.Trial {
 }
 
 // trial loads a deployment for one planned trial and gathers the evidence. Its error is that of the run (an interruption, a driver
-// that could not be started); what went wrong with the target stands in the record.
-func (r *Runner) trial(ctx context.Context, planned results.PlannedTrial, d deploy.Deployment) (results.Trial, error) {
-	t := newTrial(planned)
+// that could not be started); what went wrong with the target stands in the record. whole says that every process is alive.
+func (r *Runner) trial(ctx context.Context, planned results.PlannedTrial, d deploy.Deployment) (t results.Trial, whole bool, err error) {
+	t = newTrial(planned)
 	loading, stop := context.WithCancel(ctx)
 	defer stop()
 	death := watch(loading, stop, d.Exits())
 
 	before := meter.Calibrate()
 	metering := &metering{processes: d.Processes()}
-	result, err := load.RunObserved(loading, r.job(planned, d), r.Executable, metering.see)
+	faults := newFaulting(r.Experiment, r.arms[planned.Arm], planned, d, metering)
+	job := r.job(planned, d)
+	job.Stretches, job.Slow = faults.stretches(), slowLimit(r.Experiment)
+	result, err := load.RunObserved(loading, job, r.Executable, func(e load.Event) {
+		metering.see(e)
+		faults.see(loading, e)
+	})
 	t.Host.CalibrationMS = [2]float64{milliseconds(before), 0}
 	metering.settle(&t)
 	t.Host.Unmetered = len(metering.processes) == 0
+	if err != nil {
+		stop() // nobody is there to suffer from further faults
+	}
+	whole = faults.end(&t, result)
 	stop()
 	if exit := <-death; exit != nil {
 		t.Failure = &results.Failure{Process: exit.Process.ID, Reason: exit.Reason, Log: exit.Log}
-		return t, ctx.Err()
 	}
-	if ctx.Err() != nil {
-		return t, ctx.Err()
+	if t.Failure != nil || ctx.Err() != nil {
+		return t, false, ctx.Err()
 	}
 	if err != nil {
-		return t, fmt.Errorf("driving trial %s: %w", planned.ID, err)
+		return t, false, fmt.Errorf("driving trial %s: %w", planned.ID, err)
 	}
 	t.Host.CalibrationMS[1] = milliseconds(meter.Calibrate())
 	t.Counts, t.Errors, t.Statuses = result.Counts, result.Errors, result.Statuses
 	t.Times, t.Driver, t.Elapsed = result.Times, result.Driver, int64(result.Elapsed)
 	t.Windows = result.Windows
 	t.Seconds = mergeCPU(result.Seconds, metering.cpu)
-	return t, nil
+	return t, whole, nil
+}
+
+// slowLimit is what a response may take before it counts as slow in a trial with faults: the objective on the highest quantile.
+func slowLimit(e *topologies.Experiment) time.Duration {
+	highest, limit := 0.0, 0.0
+	for _, o := range e.Objectives {
+		if o.Metric == topologies.MetricP && o.Quantile > highest {
+			highest, limit = o.Quantile, o.Value
+		}
+	}
+	return time.Duration(limit * float64(time.Second))
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
@@ -92,6 +113,7 @@ func (r *Runner) job(t results.PlannedTrial, d deploy.Deployment) load.Job {
 // metering reads the meters around exactly the measured block.
 type metering struct {
 	processes []deploy.Process
+	mu        sync.Mutex // faults end and start processes meanwhile
 	block     *meter.Block
 	driver    int // its PID
 	usage     []results.Usage
@@ -101,6 +123,8 @@ type metering struct {
 
 // see is told by the driver what happens: its PID first, then when the block begins and ends.
 func (m *metering) see(e load.Event) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	switch e.Event {
 	case load.EventReady:
 		m.driver = e.PID
@@ -114,12 +138,31 @@ func (m *metering) see(e load.Event) {
 
 // settle puts the readings into the record; a block that never ended is abandoned.
 func (m *metering) settle(t *results.Trial) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	if m.block != nil {
 		m.block.End()
+		m.block = nil
 	}
 	calibration := t.Host.CalibrationMS
 	t.Usage, t.Host = m.usage, m.host
 	t.Host.CalibrationMS = calibration
+}
+
+func (m *metering) ending(id string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.block != nil {
+		m.block.Ending(id)
+	}
+}
+
+func (m *metering) back(p deploy.Process) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.block != nil {
+		m.block.Back(p)
+	}
 }
 
 // mergeCPU puts the target's CPU time beside the driver's seconds of the block.

@@ -111,6 +111,8 @@ type Trial struct {
 	Host     HostUse              `json:"host"`
 	Failure  *Failure             `json:"failure,omitempty"`
 	ReadyIn  int64                `json:"ready_in_ns,omitempty"` // deploy to ready of the arm's processes
+	Faults   []Fault              `json:"faults,omitempty"`      // every declared one, in the order of the experiment
+	Moments  *Moments             `json:"moments,omitempty"`     // of a trial with declared faults
 }
 
 // The names of the histograms of a trial.

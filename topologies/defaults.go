@@ -81,6 +81,9 @@ func (l *Driving) settle() {
 	}
 }
 
+// SetDefaults implements strict.Defaulter. Both times must be written: no default could be right, and zero has a meaning.
+func (f *Fault) SetDefaults() { f.At, f.For = -1, -1 }
+
 // DemoKey is the API key that a deployment with key authentication knows.
 const DemoKey = "demo"
 

@@ -2,6 +2,7 @@ package topologies
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -56,6 +57,27 @@ func (f *Fault) Targets(a *Arm) []Node {
 		}
 	}
 	return found
+}
+
+// DropIdleFaults takes out the names, and the faults, that meet nobody: where topologies were left out by a flag.
+func (e *Experiment) DropIdleFaults() {
+	var kept []Fault
+	for _, f := range e.Faults {
+		for _, names := range []*Names{&f.Kill, &f.Pause, &f.Terminate} {
+			*names = slices.DeleteFunc(slices.Clone(*names), func(name string) bool { return !e.stands(name) })
+		}
+		if f.Service != "" || len(f.names()[0]) > 0 {
+			kept = append(kept, f)
+		}
+	}
+	e.Faults = kept
+}
+
+// stands says whether a name means a process of any arm.
+func (e *Experiment) stands(name string) bool {
+	return slices.ContainsFunc(e.Arms(), func(a *Arm) bool {
+		return slices.ContainsFunc(a.Processes(), func(n Node) bool { return n.named(name) })
+	})
 }
 
 // named says whether a name of the file means this process: its id, or a word for all of its kind (gateway, control, sidecar) or of

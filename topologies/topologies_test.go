@@ -95,6 +95,7 @@ func TestEverything(t *testing.T) {
 		e.Application.Services.At("frontend").Script[1].Calls)
 	require.Empty(t, e.Warnings())
 	golden(t, "testdata/resolved/everything.yaml", string(marshal(t, e)))
+	require.Equal(t, e, parse(t, string(marshal(t, e))))
 }
 
 func share(s units.Share) *units.Share { return &s }

@@ -22,6 +22,11 @@ type Job struct {
 	Workers  int           `json:"workers,omitempty"` // of the native driver; 0: as many as the CPUs and the rate ask for
 	Grace    time.Duration `json:"grace_ns"`          // after the block, for samples under way; 0: their whole timeout
 	Samples  string        `json:"samples,omitempty"` // file to which every sample is written in vegeta's encoding
+
+	// Of a trial with faults: stretches of the block whose requests are counted apart, since the block began, and the response time
+	// above which a success counts as slow there. With stretches the result has moments.
+	Stretches []Block       `json:"stretches,omitempty"`
+	Slow      time.Duration `json:"slow_ns,omitempty"`
 }
 
 // The drivers.
@@ -38,6 +43,8 @@ type Result struct {
 	Times    map[string]results.Histogram `json:"times"`
 	Seconds  []results.Second             `json:"seconds"`
 	Windows  []results.Window             `json:"windows"`
+	Tolls    []results.Toll               `json:"tolls,omitempty"` // by stretch of the job
+	Moments  *results.Moments             `json:"moments,omitempty"`
 	Driver   results.DriverUse            `json:"driver"`
 	Elapsed  time.Duration                `json:"elapsed_ns"` // of the block as measured, mark to mark
 }

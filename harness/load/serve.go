@@ -131,6 +131,9 @@ func drive(ctx context.Context, job Job, out *eventWriter, priority string) (*Re
 		return nil, err
 	}
 	m.fill(result)
+	if err := job.toll(result, schedule, tallies[0].points); err != nil {
+		return nil, err
+	}
 	if job.Samples != "" {
 		return result, writeSamples(job.Samples, job.Target, m.start, schedule, kept)
 	}

@@ -34,9 +34,18 @@ func childrenByParent() map[int][]int {
 	return children
 }
 
+// members are the PIDs that count now.
+func (r *reading) members() []int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.pids
+}
+
 // cpuNow is the CPU time of the whole family until now.
 func (r *reading) cpuNow() int64 {
-	var sum int64
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	sum := r.banked
 	for _, pid := range r.pids {
 		sum += cpuTime(pid)
 	}
@@ -45,7 +54,7 @@ func (r *reading) cpuNow() int64 {
 
 func (r *reading) ticksNow() ticks {
 	var sum ticks
-	for _, pid := range r.pids {
+	for _, pid := range r.members() {
 		t := ticksOf(pid)
 		sum.user, sum.system = sum.user+t.user, sum.system+t.system
 	}
@@ -53,7 +62,7 @@ func (r *reading) ticksNow() ticks {
 }
 
 func (r *reading) resetPeak() {
-	for _, pid := range r.pids {
+	for _, pid := range r.members() {
 		resetPeak(pid)
 	}
 }

@@ -6,6 +6,7 @@ package meter
 
 import (
 	"os"
+	"sync"
 	"time"
 
 	"crossroads/harness/deploy"
@@ -29,9 +30,12 @@ type Block struct {
 // those, and its master does nothing.
 type reading struct {
 	usage results.Usage
-	pids  []int // the process itself first
 	cpu   int64
 	ticks ticks
+
+	mu     sync.Mutex
+	pids   []int // the process itself first; none while a fault has ended it
+	banked int64 // CPU time of those that a fault ended
 }
 
 // Start begins a block. drivers are the PIDs of the processes that send the load. This process and the parents of the deployment's
@@ -95,11 +99,40 @@ func (b *Block) End() ([]results.Usage, results.HostUse, []int64) {
 // settle completes a process's usage with what need not be read at the edge.
 func (r *reading) settle() {
 	r.usage.User, r.usage.System = split(r.usage.CPU, r.ticks, r.ticksNow())
-	for _, pid := range r.pids {
+	for _, pid := range r.members() {
 		rss, peak := memory(pid)
 		r.usage.RSS, r.usage.RSSPeak = r.usage.RSS+rss, r.usage.RSSPeak+peak
 		r.usage.Sockets += sockets(pid)
 	}
+}
+
+// Ending is told that a fault is about to end a process of the deployment: what it used until now is kept.
+func (b *Block) Ending(id string) {
+	if r := b.target(id); r != nil {
+		used := r.cpuNow()
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.banked, r.pids = used, nil
+	}
+}
+
+// Back is told that a process was started again.
+func (b *Block) Back(p deploy.Process) {
+	if r := b.target(p.ID); r != nil {
+		pids := family(p.PID, childrenByParent())
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.pids = pids
+	}
+}
+
+func (b *Block) target(id string) *reading {
+	for _, r := range b.targets {
+		if r.usage.Process == id {
+			return r
+		}
+	}
+	return nil
 }
 
 func (b *Block) shown() []*reading { return append(append([]*reading{}, b.targets...), b.drivers...) }

@@ -88,6 +88,34 @@ func (b burner) hear(t *testing.T) {
 	require.NoError(t, err)
 }
 
+// TestAProcessThatAFaultEndsKeepsCounting: what it used before, and what its successor uses.
+func TestAProcessThatAFaultEndsKeepsCounting(t *testing.T) {
+	const want = 60 * time.Millisecond
+	process := func(b burner) deploy.Process {
+		return deploy.Process{ID: "gateway-1", Kind: deploy.KindGateway, PID: b.process.Process.Pid}
+	}
+	run := func(b burner) {
+		_, err := b.in.Write([]byte("go\n"))
+		require.NoError(t, err)
+		b.hear(t)
+	}
+	first := startBurner(t, want)
+	block := Start([]deploy.Process{process(first)}, nil)
+	run(first)
+	block.Ending("gateway-1")
+	block.Ending("nobody-1")
+	require.NoError(t, first.process.Process.Kill())
+	_ = first.process.Wait()
+	second := startBurner(t, want)
+	block.Back(process(second))
+	run(second)
+	usage, host, _ := block.End()
+	require.Len(t, usage, 1)
+	require.GreaterOrEqual(t, usage[0].CPU, int64(2*want))
+	require.GreaterOrEqual(t, host.Ours, usage[0].CPU)
+	require.Positive(t, usage[0].RSS, "the successor's")
+}
+
 func TestBlockMeasuresWhatAProcessUsed(t *testing.T) {
 	const want = 500 * time.Millisecond
 	target, driver := startBurner(t, want), startBurner(t, want/2)

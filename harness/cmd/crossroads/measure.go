@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -193,12 +194,35 @@ func printPlan(w io.Writer, e *topologies.Experiment, plan results.Plan) error {
 	for _, arm := range plan.Arms {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%d\t%d\t%s\n", arm.Name, dash(arm.Gateway), dash(arm.Mesh), dash(arm.MTLS), arm.EntryHops, arm.EdgeHops, arm.Processes, ports(arm))
 	}
+	printFaults(t, e)
 	fmt.Fprintln(t, "\ntrial\tround\tarm\trate\tconnections\twarm-up\tblock\tseed of the schedule\tdriver")
 	for _, trial := range plan.Trials {
 		fmt.Fprintf(t, "%d\t%d\t%s\t%g/s\t%d\t%s\t%s\t%016x\t%s\n", trial.Order, trial.Round, trial.Arm, trial.Rate, trial.Connections,
 			time.Duration(trial.Warmup), time.Duration(trial.Duration), trial.Seed, trial.Driver)
 	}
 	return t.Flush()
+}
+
+// printFaults says what goes wrong in every trial, and in which arms it meets anybody.
+func printFaults(w io.Writer, e *topologies.Experiment) {
+	if len(e.Faults) == 0 {
+		return
+	}
+	fmt.Fprintln(w, "\nfault\tat\tfor\twhat\tarms")
+	for i := range e.Faults {
+		f := &e.Faults[i]
+		var arms []string
+		for _, arm := range e.Arms() {
+			if len(f.Targets(arm)) > 0 {
+				arms = append(arms, arm.Name)
+			}
+		}
+		lasts := f.For.String()
+		if f.For == 0 {
+			lasts = "ever"
+		}
+		fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\n", i+1, f.At, lasts, f.Text(), strings.Join(arms, ", "))
+	}
 }
 
 func dash(s string) string {

@@ -1,0 +1,90 @@
+package load
+
+import (
+	"strconv"
+	"time"
+
+	"crossroads/results"
+)
+
+// toll adds the stretches and the moments of a job to its result, from what the tallies kept of every sample.
+func (j Job) toll(r *Result, s Schedule, points []point) error {
+	if len(j.Stretches) == 0 {
+		return nil
+	}
+	r.Moments = j.moments(s, points)
+	for _, stretch := range j.Stretches {
+		t, err := j.tollOf(stretch, s, points)
+		if err != nil {
+			return err
+		}
+		r.Tolls = append(r.Tolls, t)
+	}
+	return nil
+}
+
+// tollOf counts one stretch. Entries are named by their place among those of the target.
+func (j Job) tollOf(stretch Block, s Schedule, points []point) (results.Toll, error) {
+	var t results.Toll
+	times := results.NewTimes()
+	entries := make([]results.EntryToll, len(j.Target.Entries))
+	for i := range entries {
+		entries[i].Entry = strconv.Itoa(i)
+	}
+	for seq, a := range s {
+		if !stretch.holds(a.Due - j.Warmup) {
+			continue
+		}
+		e := &entries[seq%len(entries)]
+		t.Due, e.Due = t.Due+1, e.Due+1
+		switch p := points[seq]; {
+		case p.state == failure:
+			t.Errors, e.Errors = t.Errors+1, e.Errors+1
+		case p.state == success:
+			t.Done, e.Done = t.Done+1, e.Done+1
+			record(times, time.Duration(p.response))
+			if j.slow(p) {
+				t.Slow, e.Slow = t.Slow+1, e.Slow+1
+			}
+		}
+	}
+	if len(entries) > 1 {
+		t.Entries = entries
+	}
+	encoded, err := results.Encode(times)
+	t.Times = &encoded
+	return t, err
+}
+
+func (j Job) slow(p point) bool {
+	return j.Slow > 0 && p.state == success && p.response > int64(j.Slow)
+}
+
+func (j Job) moments(s Schedule, points []point) *results.Moments {
+	m := &results.Moments{Length: results.MomentLength(int64(j.Duration)), Slow: int64(j.Slow)}
+	m.Series = make([]results.Moment, (int64(j.Duration)+m.Length-1)/m.Length)
+	for seq, a := range s {
+		if !j.block().holds(a.Due) {
+			continue
+		}
+		due := int64(a.Due - j.Warmup)
+		w, p := &m.Series[due/m.Length], points[seq]
+		w.Due++
+		switch {
+		case p.state == failure:
+			w.Errors++
+		case p.state == success:
+			w.Done++
+		}
+		if slow := j.slow(p); slow || p.state != success {
+			if slow {
+				w.Slow++
+			}
+			if w.First == 0 {
+				w.First = due
+			}
+			w.Last = due
+		}
+	}
+	return m
+}
