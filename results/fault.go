@@ -41,27 +41,33 @@ func (f *Fault) Over() int64 {
 	return over
 }
 
+// Count counts requests by what became of them.
+type Count struct {
+	Due      int64 `json:"due"`
+	Done     int64 `json:"done"`
+	Errors   int64 `json:"errors,omitempty"`
+	Declared int64 `json:"declared_errors,omitempty"` // of the errors
+	Slow     int64 `json:"slow,omitempty"`            // of those done: slower than the limit of the moments
+}
+
+// Affected counts the requests that failed undeclared, were never answered, or were slow.
+func (c *Count) Affected() int64 { return c.Due - c.Done - c.Declared + c.Slow }
+
+// Share is the share of requests affected; NaN of none.
+func (c *Count) Share() float64 { return share(c.Affected(), c.Due) }
+
 // Toll is what became of the requests that were due in a stretch of the block.
 type Toll struct {
-	Due     int64       `json:"due"`
-	Done    int64       `json:"done"`
-	Errors  int64       `json:"errors"`
-	Slow    int64       `json:"slow"`              // of the successes: slower than the limit of the moments
+	Count
 	Times   *Histogram  `json:"times,omitempty"`   // response times of the successes
 	Entries []EntryToll `json:"entries,omitempty"` // where there are several
 }
 
-// Affected is the share of requests that failed or were slow; NaN of none.
-func (t *Toll) Affected() float64 { return share(t.Due-t.Done+t.Slow, t.Due) }
-
 // EntryToll is the toll of the requests that went to one entry. A request's entry is fixed by its sequence number: no client goes to
 // another one because its own refuses connections.
 type EntryToll struct {
-	Entry  string `json:"entry"`
-	Due    int64  `json:"due"`
-	Done   int64  `json:"done"`
-	Errors int64  `json:"errors"`
-	Slow   int64  `json:"slow"`
+	Entry string `json:"entry"`
+	Count
 }
 
 // EdgeToll is the toll of the calls on one edge of the call graph, the driver's own excepted.
@@ -79,14 +85,11 @@ type Moments struct {
 	Series []Moment `json:"series"`
 }
 
-// Moment is one of them. First and Last are due times, since the block began, of requests that failed or were slow.
+// Moment is one of them. First and Last are due times, since the block began, of the first and the last request affected.
 type Moment struct {
-	Due    int64 `json:"due"`
-	Done   int64 `json:"done"`
-	Errors int64 `json:"errors,omitempty"`
-	Slow   int64 `json:"slow,omitempty"`
-	First  int64 `json:"first_ns,omitempty"`
-	Last   int64 `json:"last_ns,omitempty"`
+	Count
+	First int64 `json:"first_ns,omitempty"`
+	Last  int64 `json:"last_ns,omitempty"`
 }
 
 // MaxMoments bounds their number in a record.

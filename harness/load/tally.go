@@ -48,6 +48,7 @@ const (
 	absent pointState = iota
 	success
 	failure
+	declared // a failure that the application was told to make
 )
 
 // NewTallies makes the recorders of n workers for one schedule.
@@ -76,6 +77,9 @@ func (t *Tally) Record(s Sample) {
 	p.response, p.slip, p.state = int64(s.Response()), int64(s.Slip()), success
 	if s.Err != nil {
 		p.state = failure
+		if s.Declared {
+			p.state = declared
+		}
 	}
 	third := t.block.From + (t.block.To-t.block.From)/2
 	last := t.block.From + (t.block.To-t.block.From)*3/4
@@ -216,7 +220,7 @@ func seconds(s Schedule, points []point, b Block) []results.Second {
 				out.Done++
 				response = append(response, p.response)
 				slip = append(slip, p.slip)
-			case failure:
+			case failure, declared:
 				out.Errors++
 				slip = append(slip, p.slip)
 			}

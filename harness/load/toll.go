@@ -36,16 +36,10 @@ func (j Job) tollOf(stretch Block, s Schedule, points []point) (results.Toll, er
 			continue
 		}
 		e := &entries[seq%len(entries)]
-		t.Due, e.Due = t.Due+1, e.Due+1
-		switch p := points[seq]; {
-		case p.state == failure:
-			t.Errors, e.Errors = t.Errors+1, e.Errors+1
-		case p.state == success:
-			t.Done, e.Done = t.Done+1, e.Done+1
+		p := points[seq]
+		t.Count, e.Count = j.count(t.Count, p), j.count(e.Count, p)
+		if p.state == success {
 			record(times, time.Duration(p.response))
-			if j.slow(p) {
-				t.Slow, e.Slow = t.Slow+1, e.Slow+1
-			}
 		}
 	}
 	if len(entries) > 1 {
@@ -54,6 +48,24 @@ func (j Job) tollOf(stretch Block, s Schedule, points []point) (results.Toll, er
 	encoded, err := results.Encode(times)
 	t.Times = &encoded
 	return t, err
+}
+
+// count adds one sample.
+func (j Job) count(c results.Count, p point) results.Count {
+	c.Due++
+	switch p.state {
+	case success:
+		c.Done++
+		if j.slow(p) {
+			c.Slow++
+		}
+	case declared:
+		c.Declared++
+		c.Errors++
+	case failure:
+		c.Errors++
+	}
+	return c
 }
 
 func (j Job) slow(p point) bool {
@@ -69,17 +81,8 @@ func (j Job) moments(s Schedule, points []point) *results.Moments {
 		}
 		due := int64(a.Due - j.Warmup)
 		w, p := &m.Series[due/m.Length], points[seq]
-		w.Due++
-		switch {
-		case p.state == failure:
-			w.Errors++
-		case p.state == success:
-			w.Done++
-		}
-		if slow := j.slow(p); slow || p.state != success {
-			if slow {
-				w.Slow++
-			}
+		w.Count = j.count(w.Count, p)
+		if j.slow(p) || p.state == failure || p.state == absent {
 			if w.First == 0 {
 				w.First = due
 			}
