@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -32,11 +31,12 @@ load: {rates: [100], requests: [{path: /page, calls: [{service: stock, path: /7}
 
 // page is a deployment with two services and a gateway that answers /page as composed says.
 type page struct {
-	services map[string]*countingService
-	gateway  *httptest.Server
-	composed func(order, stock string) string
-	status   int
-	again    string // a service that the gateway asks twice
+	deploy.Deployment // nothing else of it is asked
+	services          map[string]*countingService
+	gateway           *httptest.Server
+	composed          func(order, stock string) string
+	status            int
+	again             string // a service that the gateway asks twice
 }
 
 // countingService answers with text of the declared size, made of its name and the sequence number, and counts.
@@ -108,10 +108,6 @@ func (p *page) Processes() []deploy.Process {
 	}
 	return all
 }
-
-func (p *page) Exits() <-chan deploy.Exit                       { return nil }
-func (p *page) Signal(context.Context, string, os.Signal) error { return nil }
-func (p *page) Close(context.Context) error                     { return nil }
 
 // The probes of what is composed: the others are tried on other systems.
 func TestCompositionIsTheClientsOwnWork(t *testing.T) {
