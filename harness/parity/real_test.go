@@ -35,12 +35,14 @@ func build(t *testing.T) map[string]string {
 		deploy.KindGateway: "crossroads/proxies/cmd/gateway", deploy.KindSidecar: "crossroads/proxies/cmd/sidecar",
 		deploy.KindControl: "crossroads/proxies/cmd/control", deploy.KindWorkload: "crossroads/harness/cmd/workload",
 	}
-	arguments := []string{"build", "-o", dir + "/"}
+	arguments := []string{"build", "-trimpath", "-o", dir + "/"} // as the Makefile builds them, so that the two share the build cache
 	for kind, path := range packages {
 		arguments = append(arguments, path)
 		binaries[kind] = filepath.Join(dir, kind)
 	}
-	said, err := exec.Command("go", arguments...).CombinedOutput()
+	made := exec.Command("go", arguments...)
+	made.Env = append(os.Environ(), "CGO_ENABLED=0")
+	said, err := made.CombinedOutput()
 	require.NoError(t, err, "%s", said)
 	return binaries
 }

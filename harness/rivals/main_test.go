@@ -39,7 +39,8 @@ var programs = sync.OnceValues(func() (map[string]string, error) {
 	if programsDir, err = os.MkdirTemp("", "rivals-test-"); err != nil {
 		return nil, err
 	}
-	build := exec.Command("go", "build", "-o", programsDir+"/", "crossroads/harness/cmd/workload", "crossroads/proxies/cmd/sidecar", "crossroads/proxies/cmd/control")
+	build := exec.Command("go", "build", "-trimpath", "-o", programsDir+"/", "crossroads/harness/cmd/workload", "crossroads/proxies/cmd/sidecar", "crossroads/proxies/cmd/control")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as the Makefile builds them, so that the two share the build cache
 	build.Stderr = os.Stderr
 	found := map[string]string{"crossroads": self}
 	for _, kind := range []string{deploy.KindWorkload, deploy.KindSidecar, deploy.KindControl} {

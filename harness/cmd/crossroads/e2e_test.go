@@ -61,7 +61,9 @@ func programs(t *testing.T) string {
 		if binDir, buildErr = os.MkdirTemp("", "crossroads-e2e-"); buildErr != nil {
 			return
 		}
-		build := exec.Command("go", "build", "-o", binDir+"/", "crossroads/harness/cmd/...", "crossroads/proxies/cmd/...")
+		// As the Makefile builds them, so that the two share the build cache.
+		build := exec.Command("go", "build", "-trimpath", "-o", binDir+"/", "crossroads/harness/cmd/...", "crossroads/proxies/cmd/...")
+		build.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := build.CombinedOutput(); err != nil {
 			buildErr = fmt.Errorf("%w\n%s", err, out)
 		}

@@ -168,7 +168,8 @@ admin: {address: "127.0.0.1:0"}
 upstreams: {app: {endpoints: [{address: "127.0.0.1:1"}]}}
 routes: [{name: app, backends: [{upstream: app}]}]
 `)
-	build := exec.Command("go", "build", "-tags", injectedTag, "-o", filepath.Join(programs(t), "injected"), "crossroads/proxies/cmd/gateway")
+	build := exec.Command("go", "build", "-trimpath", "-tags", injectedTag, "-o", filepath.Join(programs(t), "injected"), "crossroads/proxies/cmd/gateway")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	out, err := build.CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	symbols := func(program string) bool {
