@@ -30,6 +30,9 @@ func (b *book) findings() []Finding {
 	}
 	add(b.troubleFinding())
 	if !b.paced(economical) {
+		add(b.compositionFinding())
+	}
+	if !b.paced(economical) {
 		add(b.addedFinding("added p99", "p99", quantileOf(results.Response, 0.99), margin99, b.ref(max(b.direct, 0)).quantile(results.Response, 0.99)))
 		add(b.addedFinding("added p50", "p50", quantileOf(results.Response, 0.50), margin50, b.ref(max(b.direct, 0)).quantile(results.Response, 0.50)))
 		add(b.interactionFinding())

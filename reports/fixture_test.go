@@ -131,6 +131,9 @@ func (a shape) trial(p results.PlannedTrial, seed uint64, order int) results.Tri
 		trial.Times[name] = encoded
 	}
 	trial.Counts = results.Counts{Planned: n, Ready: n, Done: n, Bytes: n * 1024}
+	if c := a.info.Composition; c != nil {
+		trial.Counts.Requests = n * int64(c.Requests)
+	}
 	trial.Statuses = map[string]int64{"200": n}
 	trial.Driver = results.DriverUse{CPU: 1.4e9, Spin: 1.1e9, Given: 4e9, Priority: "normal"}
 	trial.Host = results.HostUse{CPUs: 2, Busy: 2.4e9, Ours: 2.35e9, CalibrationMS: [2]float64{10, 10.1}}

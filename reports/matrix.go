@@ -144,7 +144,7 @@ func (b *book) benefits() *Table {
 			blast = text("no proxy")
 		}
 		t.Rows = append(t.Rows, Row{Ink: 1 + b.ink(arm), Cells: []Cell{
-			text(a.Name), edges(a), unmeasured, unmeasured, blast, unmeasured,
+			text(a.Name), edges(a), unmeasured, unmeasured, blast, b.tripsSaved(arm),
 			count(a, a.Processes), count(a, a.Proxies), number(b.readyIn(arm)),
 		}})
 	}

@@ -20,6 +20,7 @@ var scenes = map[string]func() (reports.Records, *reports.Report){
 	"zero":       made(zero),
 	"crowded":    made(crowded),
 	"external":   made(external),
+	"pages":      made(func() reports.Records { return synthetic(composedPages(), []float64{500, 1000}, 6) }),
 }
 
 func made(f func() reports.Records) func() (reports.Records, *reports.Report) {
@@ -119,6 +120,24 @@ func crowded() reports.Records {
 			p50: 1.9 + 0.03*float64(i), spread: 0.29, proxyCPU: 60 + 5*float64(i), proxies: map[string]int{"gateway": 1}})
 	}
 	return synthetic(arms, []float64{125, 1000}, 6)
+}
+
+// composedPages is one request that is made of three calls: by the client at once and in order, and by the gateway.
+func composedPages() []shape {
+	arm := func(name, by string, p50 float64, requests, inTurn float64, gateway string) shape {
+		s := shape{info: results.ArmInfo{Name: name, Gateway: gateway, Edges: 3, Processes: 3, OriginTime: 220_000,
+			Composition: &results.Composition{By: by, Calls: 3, Requests: requests, InTurn: inTurn}}, p50: p50, spread: 0.2}
+		if gateway != "" {
+			s.info.EntryHops, s.info.Proxies, s.info.Processes = 1, 1, 4
+			s.proxyCPU, s.proxies = 40*requests, map[string]int{"gateway": 1}
+		}
+		return s
+	}
+	return []shape{
+		arm("direct", "client", 0.62, 3, 1, ""), arm("direct-in-order", "client", 0.98, 3, 3, ""),
+		arm("gateway", "client", 0.83, 3, 1, "reference"), arm("gateway-in-order", "client", 1.5, 3, 3, "reference"),
+		arm("composed", "gateway", 1.1, 1, 1, "reference"),
+	}
 }
 
 // external compares two systems that somebody else runs; there is no direct arm, and nothing of their processes is seen.

@@ -39,6 +39,9 @@ func planOf(arm *topologies.Arm) (*plan, error) {
 	if t.External != nil {
 		return nil, fmt.Errorf("topology %s: what an external system is made of is not known, so nothing can be predicted of it", arm.Name)
 	}
+	if arm.Experiment.Calls() {
+		return nil, fmt.Errorf("topology %s: its requests are made of several calls, and the model knows requests to one entry only", arm.Name)
+	}
 	p := &plan{arm: arm, waits: map[string]waits.Distribution{}, count: map[string]map[string]float64{workload: {}, gateway: {}, sidecar: {}}}
 	e := arm.Experiment
 	visits := map[string]float64{e.Application.Entry: 1}
