@@ -7,7 +7,6 @@ package gateway
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -48,18 +47,12 @@ type Gateway struct {
 	reports  *reports            // nil likewise
 	admin    *operate.Admin
 	life     operate.Life
-	fronts   []front
+	fronts   []operate.Front
 	current  atomic.Pointer[snapshot]
 
 	reading    sync.Mutex // of reading the configuration and putting it in force
 	mu         sync.Mutex // of replacing the snapshot
 	discovered discovery.Snapshot
-}
-
-// front is one address that accepts clients.
-type front struct {
-	listener net.Listener
-	server   *listen.Server
 }
 
 // New opens everything the configuration names, so that a fault shows before the first request. ctx bounds the life of what runs
@@ -127,7 +120,7 @@ func (g *Gateway) open(i int, l config.Listener, clients config.Clients) error {
 	}
 	server := listen.New(listen.Options{Clients: clients, Service: g, TLS: g.serverTLS(i, l.TLS), Via: "gateway", Observer: g.metrics,
 		OnFault: writeProblem, Tolerate: wire.AnyFlaw}) // routing refuses what the route does not tolerate
-	g.fronts = append(g.fronts, front{listener, server})
+	g.fronts = append(g.fronts, operate.Front{Listener: listener, Server: server})
 	return nil
 }
 
@@ -135,7 +128,7 @@ func (g *Gateway) open(i int, l config.Listener, clients config.Clients) error {
 func (g *Gateway) Addresses() []net.Addr {
 	var found []net.Addr
 	for _, f := range g.fronts {
-		found = append(found, f.listener.Addr())
+		found = append(found, f.Listener.Addr())
 	}
 	return found
 }
@@ -146,50 +139,17 @@ func (g *Gateway) AdminAddress() string { return g.admin.Address() }
 // Run serves until ctx ends, then drains; force ends the drain at once. It returns nil after a drain that cut nothing.
 func (g *Gateway) Run(ctx, force context.Context) error {
 	defer g.close()
-	background, stop := context.WithCancel(context.WithoutCancel(ctx))
-	var running sync.WaitGroup
-	defer running.Wait()
-	defer stop()
-	failed := make(chan error, len(g.fronts)+1)
-	running.Go(func() {
-		if err := g.admin.Serve(); err != nil {
-			failed <- err
-		}
-	})
+	var beside []operate.Background
 	if g.services != nil {
-		running.Go(func() { _ = g.services.Run(background) })
+		beside = append(beside, func(ctx context.Context) { _ = g.services.Run(ctx) })
 	}
-	if g.reporter != nil {
-		running.Go(func() { g.reporter.Run(background) })
-	}
-	for _, f := range g.fronts {
-		go func() {
-			if err := f.server.Serve(f.listener); err != nil && !errors.Is(err, listen.ErrStopped) {
-				failed <- err
-			}
-		}()
-	}
-	var cause error
-	select {
-	case <-ctx.Done():
-	case cause = <-failed:
-	}
-	var servers []operate.Server
-	for _, f := range g.fronts {
-		servers = append(servers, f.server)
-	}
-	drained := g.life.Drain(force, g.current.Load().config.Drain, servers)
-	g.admin.Close()
-	if drained != nil {
-		drained = fmt.Errorf("drain: requests were cut: %w", drained)
-	}
-	return errors.Join(cause, drained)
+	return g.life.Run(ctx, force, func() config.Drain { return g.current.Load().config.Drain }, g.admin, beside, g.fronts)
 }
 
 // close gives back what New opened.
 func (g *Gateway) close() {
 	for _, f := range g.fronts {
-		f.listener.Close()
+		f.Listener.Close()
 	}
 	if s := g.current.Load(); s != nil {
 		s.abandon(nil)

@@ -335,7 +335,7 @@ func TestTrapIPv6Addresses(t *testing.T) {
 
 	limited := start(t, upstreams(bareOrigin(t))+everything+"clients: {connections_per_address: 1}\n")
 	l := &invented{from: make(chan net.Conn)}
-	go func() { _ = limited.fronts[0].server.Serve(l) }()
+	go func() { _ = limited.fronts[0].Server.Serve(l) }()
 	first := l.connect("2001:db8::1")
 	l.connect("2001:db8::2")
 	limited.shows(`gateway_rejected_requests_total{reason="connections_per_address"} 1`)

@@ -8,12 +8,10 @@ package sidecar
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
-	"sync"
 
 	"crossroads/proxies/config"
 	"crossroads/proxies/discovery"
@@ -48,22 +46,9 @@ type Sidecar struct {
 	app      *upstream.Upstream // the application; nil without inbound
 	policies policies           // who may call the application
 	catalog  *catalog           // the services it may call; nil without outbound
-	inbound  []front
-	outbound []front
+	inbound  []operate.Front
+	outbound []operate.Front
 	chains   []string // in words, for stages_info
-}
-
-// front is a listener and what serves it.
-type front struct {
-	name     string
-	listener net.Listener
-	server   server
-}
-
-// server serves one kind of connections.
-type server interface {
-	operate.Server
-	Serve(net.Listener) error
 }
 
 // New opens everything the configuration names. ctx bounds the life of what runs in the background.
@@ -189,7 +174,7 @@ func (s *Sidecar) apply(d discovery.Snapshot) {
 	}
 }
 
-func (s *Sidecar) open(group *[]front, name, address string, o listen.Options) error {
+func (s *Sidecar) open(group *[]operate.Front, name, address string, o listen.Options) error {
 	l, err := s.listen(address)
 	if err != nil {
 		return err
@@ -203,17 +188,17 @@ func (s *Sidecar) listen(address string) (net.Listener, error) {
 	return l, operate.Hint(err, "another process may hold the address; `listen` in the configuration chooses another")
 }
 
-func (s *Sidecar) serve(group *[]front, name string, l net.Listener, o listen.Options) {
+func (s *Sidecar) serve(group *[]operate.Front, name string, l net.Listener, o listen.Options) {
 	o.Clients, o.Observer, o.Via = s.config.Clients, s.metrics, s.config.Service+"-"+name
-	*group = append(*group, front{name, l, listen.New(o)})
+	*group = append(*group, operate.Front{Name: name, Listener: l, Server: listen.New(o)})
 }
 
 // Address is where a listener is: inbound, ingress or outbound; nil where there is none.
 func (s *Sidecar) Address(name string) net.Addr {
-	for _, group := range [][]front{s.inbound, s.outbound} {
+	for _, group := range [][]operate.Front{s.inbound, s.outbound} {
 		for _, f := range group {
-			if f.name == name {
-				return f.listener.Addr()
+			if f.Name == name {
+				return f.Listener.Addr()
 			}
 		}
 	}
@@ -227,55 +212,21 @@ func (s *Sidecar) AdminAddress() string { return s.admin.Address() }
 // asked. force ends the drain at once. It returns nil after a drain that cut nothing.
 func (s *Sidecar) Run(ctx, force context.Context) error {
 	defer s.close()
-	background, stop := context.WithCancel(context.WithoutCancel(ctx))
-	var running sync.WaitGroup
-	defer running.Wait()
-	defer stop()
-	failed := make(chan error, 8)
-	running.Go(func() {
-		if err := s.admin.Serve(); err != nil {
-			failed <- err
-		}
-	})
+	var beside []operate.Background
 	if s.services != nil {
-		running.Go(func() { _ = s.services.Run(background) })
+		beside = append(beside, func(ctx context.Context) { _ = s.services.Run(ctx) })
 	}
 	if s.reporter != nil {
-		running.Go(func() { s.reporter.Run(background) })
+		beside = append(beside, s.reporter.Run)
 	}
-	for _, f := range append(append([]front(nil), s.inbound...), s.outbound...) {
-		go func() {
-			if err := f.server.Serve(f.listener); err != nil && !errors.Is(err, listen.ErrStopped) {
-				failed <- err
-			}
-		}()
-	}
-	var cause error
-	select {
-	case <-ctx.Done():
-	case cause = <-failed:
-	}
-	drained := s.life.Drain(force, s.config.Drain, servers(s.inbound), servers(s.outbound))
-	s.admin.Close()
-	if drained != nil {
-		drained = fmt.Errorf("drain: requests were cut: %w", drained)
-	}
-	return errors.Join(cause, drained)
-}
-
-func servers(fronts []front) []operate.Server {
-	var found []operate.Server
-	for _, f := range fronts {
-		found = append(found, f.server)
-	}
-	return found
+	return s.life.Run(ctx, force, func() config.Drain { return s.config.Drain }, s.admin, beside, s.inbound, s.outbound)
 }
 
 // close gives back what New opened.
 func (s *Sidecar) close() {
-	for _, group := range [][]front{s.inbound, s.outbound} {
+	for _, group := range [][]operate.Front{s.inbound, s.outbound} {
 		for _, f := range group {
-			f.listener.Close()
+			f.Listener.Close()
 		}
 	}
 	if s.app != nil {

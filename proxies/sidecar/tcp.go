@@ -14,6 +14,7 @@ import (
 	"crossroads/proxies/exchange"
 	"crossroads/proxies/identity"
 	"crossroads/proxies/listen"
+	"crossroads/proxies/operate"
 	"crossroads/proxies/upstream"
 )
 
@@ -70,7 +71,7 @@ func (s *Sidecar) openTCP(out *config.Outbound) error {
 			return err
 		}
 		name := "tcp-" + t.Service + "-" + strconv.Itoa(t.Port)
-		s.outbound = append(s.outbound, front{name, l, newTCPServer(func(c net.Conn) {
+		s.outbound = append(s.outbound, operate.Front{Name: name, Listener: l, Server: newTCPServer(func(c net.Conn) {
 			s.carryTo(c, t.Service, t.Port, t.Idle.D())
 		})})
 	}

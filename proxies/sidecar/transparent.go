@@ -10,6 +10,7 @@ import (
 	"crossroads/proxies/exchange"
 	"crossroads/proxies/intercept"
 	"crossroads/proxies/listen"
+	"crossroads/proxies/operate"
 	"crossroads/proxies/stage"
 )
 
@@ -77,7 +78,7 @@ func (s *Sidecar) openTransparent(out *config.Outbound) error {
 	}
 	t := &transparent{Sidecar: s, terms: *out.Transparent, ask: intercept.OriginalDestination,
 		http: &handover{address: l.Addr(), conns: make(chan net.Conn), closed: make(chan struct{})}}
-	s.outbound = append(s.outbound, front{"transparent", l, newTCPServer(t.serve)})
+	s.outbound = append(s.outbound, operate.Front{Name: "transparent", Listener: l, Server: newTCPServer(t.serve)})
 	s.serve(&s.outbound, "transparent-http", t.http, listen.Options{Service: s.transparentChain()})
 	return nil
 }

@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"runtime"
 	"syscall"
 	"time"
 
@@ -18,7 +17,6 @@ import (
 	"crossroads/proxies/config"
 	"crossroads/proxies/control"
 	"crossroads/proxies/operate"
-	"crossroads/proxies/telemetry"
 )
 
 // version is set by the linker.
@@ -65,19 +63,8 @@ func command(stderr io.Writer) *cobra.Command {
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return operate.Usage(err) })
-	root.AddCommand(runCommand(stderr), validateCommand(), graphCommand(), initCommand(), versionCommand())
+	root.AddCommand(runCommand(stderr), validateCommand(), graphCommand(), initCommand(), operate.Version("control", version))
 	return root
-}
-
-// required marks flags without which a command has nothing to do. Requiring a flag that does not exist is a mistake in this file: it
-// shows with the first start.
-func required(c *cobra.Command, flags ...string) *cobra.Command {
-	for _, f := range flags {
-		if err := c.MarkFlagRequired(f); err != nil {
-			panic(err)
-		}
-	}
-	return c
 }
 
 func runCommand(stderr io.Writer) *cobra.Command {
@@ -113,7 +100,8 @@ func runCommand(stderr io.Writer) *cobra.Command {
 	}
 	c.Flags().StringVarP(&file, "config", "c", "", "the configuration `FILE`")
 	c.Flags().StringVar(&level, "log-level", "info", "debug, info, warn or error")
-	return required(c, "config")
+	operate.Required(c, "config")
+	return c
 }
 
 func validateCommand() *cobra.Command {
@@ -135,7 +123,8 @@ func validateCommand() *cobra.Command {
 		},
 	}
 	c.Flags().StringVarP(&file, "config", "c", "", "the configuration `FILE`")
-	return required(c, "config")
+	operate.Required(c, "config")
+	return c
 }
 
 func initCommand() *cobra.Command {
@@ -160,17 +149,6 @@ func initCommand() *cobra.Command {
 	}
 	c.Flags().StringVar(&dir, "dir", "", "`DIR`ectory to write to; made if missing")
 	c.Flags().StringVar(&domain, "trust-domain", "", "`NAME` of the trust domain, such as mesh.example")
-	return required(c, "dir", "trust-domain")
-}
-
-func versionCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:     "version",
-		Short:   "Print the version, the commit and the Go release",
-		Example: "  control version",
-		Args:    cobra.NoArgs,
-		Run: func(c *cobra.Command, _ []string) {
-			fmt.Fprintf(c.OutOrStdout(), "control %s %s %s\n", version, telemetry.Revision(), runtime.Version())
-		},
-	}
+	operate.Required(c, "dir", "trust-domain")
+	return c
 }

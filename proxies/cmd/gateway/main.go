@@ -16,7 +16,6 @@ import (
 	"crossroads/proxies/config/strict"
 	"crossroads/proxies/gateway"
 	"crossroads/proxies/operate"
-	"crossroads/proxies/telemetry"
 )
 
 // version is set by the linker.
@@ -26,23 +25,11 @@ func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 
 // run is the whole program; its result is the exit code: 0, 1 where something could not be done, 2 where it was not understood.
 func run(args []string, _ io.Reader, stdout, stderr io.Writer) int {
-	root := &cobra.Command{
-		Use:   "gateway",
-		Short: "The reference gateway: routes, authenticates and limits requests on their way to services",
-		Example: `  gateway run --config gateway.yaml
+	return operate.Execute(operate.Program("gateway", "The reference gateway: routes, authenticates and limits requests on their way to services",
+		`  gateway run --config gateway.yaml
   gateway validate --config gateway.yaml
   gateway explain --config gateway.yaml --host api.example.com --path /orders/7`,
-		SilenceErrors: true, SilenceUsage: true,
-		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
-	}
-	root.SetArgs(args)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return operate.Usage(err) })
-	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(runCommand(stdout, stderr), validateCommand(), explainCommand(), versionCommand())
-	return operate.Exit(stderr, "gateway", operate.Misuse(root.ExecuteContext(context.Background())))
+		runCommand(stdout, stderr), validateCommand(), explainCommand(), operate.Version("gateway", version)), args, stdout, stderr)
 }
 
 func runCommand(stdout, stderr io.Writer) *cobra.Command {
@@ -53,7 +40,7 @@ func runCommand(stdout, stderr io.Writer) *cobra.Command {
   kill -HUP "$(pidof gateway)"      # reload: a bad file changes nothing`,
 		Args: cobra.NoArgs,
 	}
-	file := configFlag(c)
+	file := operate.ConfigFlag(c)
 	watch := c.Flags().Duration("watch", 2*time.Second, "how often to look whether the file has changed; 0 never looks")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		conf, err := config.LoadGateway(*file)
@@ -97,7 +84,7 @@ func validateCommand() *cobra.Command {
   gateway validate --config gateway.yaml --print-defaults   # the file as it is in force`,
 		Args: cobra.NoArgs,
 	}
-	file := configFlag(c)
+	file := operate.ConfigFlag(c)
 	show := c.Flags().Bool("print-defaults", false, "print the configuration with every default written out")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		conf, err := config.LoadGateway(*file)
@@ -122,14 +109,12 @@ func explainCommand() *cobra.Command {
   gateway explain --config gateway.yaml --path / --header 'X-Version: 2'`,
 		Args: cobra.NoArgs,
 	}
-	file := configFlag(c)
+	file := operate.ConfigFlag(c)
 	method := c.Flags().String("method", "GET", "request method")
 	host := c.Flags().String("host", "", "Host field; its port is ignored")
 	path := c.Flags().String("path", "", "path, with its query if there is one")
 	headers := c.Flags().StringArray("header", nil, "a field, `NAME: VALUE`; may be given several times")
-	if err := c.MarkFlagRequired("path"); err != nil {
-		panic(err)
-	}
+	operate.Required(c, "path")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		conf, err := config.LoadGateway(*file)
 		if err != nil {
@@ -138,26 +123,4 @@ func explainCommand() *cobra.Command {
 		return gateway.Explain(c.OutOrStdout(), conf, *method, *host, *path, *headers)
 	}
 	return c
-}
-
-func versionCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:     "version",
-		Short:   "Print the version, the commit and the Go release",
-		Example: "  gateway version",
-		Args:    cobra.NoArgs,
-		Run: func(c *cobra.Command, _ []string) {
-			fmt.Fprintf(c.OutOrStdout(), "gateway %s %s %s\n", version, telemetry.Revision(), runtime.Version())
-		},
-	}
-}
-
-// configFlag declares the one flag that every verb about a file needs. Requiring a flag that does not exist is a mistake in this
-// file: it shows with the first start.
-func configFlag(c *cobra.Command) *string {
-	file := c.Flags().StringP("config", "c", "", "the configuration `FILE`")
-	if err := c.MarkFlagRequired("config"); err != nil {
-		panic(err)
-	}
-	return file
 }

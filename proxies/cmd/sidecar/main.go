@@ -2,7 +2,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -15,7 +14,6 @@ import (
 	"crossroads/proxies/config/strict"
 	"crossroads/proxies/operate"
 	"crossroads/proxies/sidecar"
-	"crossroads/proxies/telemetry"
 )
 
 // version is set by the linker.
@@ -25,22 +23,10 @@ func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 
 // run is the whole program; its result is the exit code: 0, 1 where something could not be done, 2 where it was not understood.
 func run(args []string, _ io.Reader, stdout, stderr io.Writer) int {
-	root := &cobra.Command{
-		Use:   "sidecar",
-		Short: "The reference sidecar: takes all calls of one service instance, in and out, and secures them with mTLS",
-		Example: `  sidecar run --config sidecar.yaml
+	return operate.Execute(operate.Program("sidecar", "The reference sidecar: takes all calls of one service instance, in and out, and secures them with mTLS",
+		`  sidecar run --config sidecar.yaml
   sidecar validate --config sidecar.yaml`,
-		SilenceErrors: true, SilenceUsage: true,
-		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
-	}
-	root.SetArgs(args)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return operate.Usage(err) })
-	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(runCommand(stdout, stderr), validateCommand(), interceptCommand(), tapCommand(), versionCommand())
-	return operate.Exit(stderr, "sidecar", operate.Misuse(root.ExecuteContext(context.Background())))
+		runCommand(stdout, stderr), validateCommand(), interceptCommand(), tapCommand(), operate.Version("sidecar", version)), args, stdout, stderr)
 }
 
 func runCommand(stdout, stderr io.Writer) *cobra.Command {
@@ -51,7 +37,7 @@ func runCommand(stdout, stderr io.Writer) *cobra.Command {
   curl -H 'Host: stock' http://127.0.0.1:4140/items     # a call of the application to the service stock`,
 		Args: cobra.NoArgs,
 	}
-	file := configFlag(c)
+	file := operate.ConfigFlag(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		conf, err := config.LoadSidecar(*file)
 		if err != nil {
@@ -84,7 +70,7 @@ func validateCommand() *cobra.Command {
   sidecar validate --config sidecar.yaml --print-defaults   # the file as it is in force`,
 		Args: cobra.NoArgs,
 	}
-	file := configFlag(c)
+	file := operate.ConfigFlag(c)
 	show := c.Flags().Bool("print-defaults", false, "print the configuration with every default written out")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		conf, err := config.LoadSidecar(*file)
@@ -99,26 +85,4 @@ func validateCommand() *cobra.Command {
 		return err
 	}
 	return c
-}
-
-func versionCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:     "version",
-		Short:   "Print the version, the commit and the Go release",
-		Example: "  sidecar version",
-		Args:    cobra.NoArgs,
-		Run: func(c *cobra.Command, _ []string) {
-			fmt.Fprintf(c.OutOrStdout(), "sidecar %s %s %s\n", version, telemetry.Revision(), runtime.Version())
-		},
-	}
-}
-
-// configFlag declares the one flag that every verb about a file needs. Declaring a flag twice, or requiring one that does not
-// exist, is a mistake in this file: it shows with the first start.
-func configFlag(c *cobra.Command) *string {
-	file := c.Flags().StringP("config", "c", "", "the configuration `FILE`")
-	if err := c.MarkFlagRequired("config"); err != nil {
-		panic(err)
-	}
-	return file
 }
