@@ -1,4 +1,4 @@
-// Package config holds the proxies' own files: what a gateway, a sidecar and a control plane can be told, read strictly
+// Package config holds the proxies' own files: what a gateway, a sidecar, a control plane and a relay can be told, read strictly
 // (package strict) into values that never change once read.
 //
 // Its one invariant: a value returned by a Load function is whole: defaults filled in, references resolved, timeouts in order.

@@ -20,6 +20,7 @@ const (
 	ControlBootstrap    = ":8086"
 	ControlSnapshots    = ":8087"
 	ControlAdmin        = "127.0.0.1:9990"
+	RelayAdmin          = "127.0.0.1:9902"
 	defaultKeyHeader    = "X-Api-Key"
 	defaultRateLimitMax = 100_000
 )
@@ -180,6 +181,9 @@ func (g *MeshGraph) SetDefaults() { *g = MeshGraph{Window: seconds(1), Keep: sec
 
 // SetDefaults fills in what a file may leave out.
 func (a *ControlAddress) SetDefaults() { *a = ControlAddress{Reports: "on"} }
+
+// SetDefaults fills in what a file may leave out.
+func (r *Relay) SetDefaults() { r.Admin.Address = RelayAdmin }
 
 // SetDefaults fills in what a file may leave out.
 func (s *Service) SetDefaults() { *s = Service{Protocol: "http"} }
