@@ -1,7 +1,7 @@
 # Crossroads. `make help` lists every action; each does its own set-up on a machine with Go and make.
 
 GO       ?= go
-PROGRAMS := bin/crossroads bin/workload bin/gateway bin/sidecar bin/control bin/conformance
+PROGRAMS := bin/crossroads bin/workload bin/gateway bin/sidecar bin/control bin/relay bin/conformance
 ARGS     ?=
 SOAK     ?= 10m
 BASELINE ?= HEAD
@@ -19,7 +19,7 @@ build: $(PROGRAMS) ## build the programs into bin/
 bin/crossroads bin/workload: bin/%: FORCE
 	@CGO_ENABLED=0 $(GO) build -trimpath -o $@ ./harness/cmd/$*
 
-bin/gateway bin/sidecar bin/control bin/conformance: bin/%: FORCE
+bin/gateway bin/sidecar bin/control bin/relay bin/conformance: bin/%: FORCE
 	@CGO_ENABLED=0 $(GO) build -trimpath -o $@ ./proxies/cmd/$*
 
 FORCE:

@@ -13,7 +13,7 @@ import (
 )
 
 // programs are the binaries a deployment may start, by kind of process.
-var programs = []string{"gateway", "sidecar", "control", "workload"}
+var programs = []string{"gateway", "sidecar", "control", "workload", "relay"}
 
 // Binaries finds the programs beside the crossroads executable. It returns an error that names the first one that is missing.
 func Binaries(executable string) (map[string]string, error) {

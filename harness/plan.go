@@ -183,6 +183,9 @@ func describe(arm *topologies.Arm) results.ArmInfo {
 	}
 	if m := arm.Topology.Mesh; m != nil && m.Sidecars != "none" {
 		info.Mesh, info.MTLS = m.Sidecars, m.MTLS
+		if m.Use != topologies.Reference {
+			info.MeshUse = m.Use
+		}
 	}
 	if x := arm.Topology.External; x != nil {
 		info.External = x.URL

@@ -89,6 +89,34 @@ func (a *Arm) Hops() (entry, perEdge int) {
 	return entry, perEdge
 }
 
+// Told is how many of the proxies that Hops counts leave a Via entry (RFC 9110 7.6.3). A relay changes no byte, and neither do sidecars
+// that carry calls as opaque bytes.
+func (a *Arm) Told() (entry, perEdge int) {
+	entry, perEdge = a.Hops()
+	if a.RelayGateway() {
+		entry--
+	}
+	if a.RelaySidecars() && a.Inbound(a.Experiment.Application.Entry) {
+		entry--
+	}
+	if a.RelaySidecars() || a.Opaque() {
+		perEdge = 0
+	}
+	return entry, perEdge
+}
+
+// RelayGateway says that the floor relay stands in the gateway's place.
+func (a *Arm) RelayGateway() bool { g := a.Topology.Gateway; return g != nil && g.Use == Relay }
+
+// RelaySidecars says that floor relays stand in the sidecars' place.
+func (a *Arm) RelaySidecars() bool { m := a.Topology.Mesh; return m != nil && m.Use == Relay }
+
+// Opaque says that sidecars carry the calls between services as bytes.
+func (a *Arm) Opaque() bool { m := a.Topology.Mesh; return m != nil && m.Protocol == ProtocolOpaque }
+
+// UnixApp says that applications and their sidecars talk over Unix sockets.
+func (a *Arm) UnixApp() bool { m := a.Topology.Mesh; return m != nil && m.App == AppUnix }
+
 // Edges counts the caller-callee pairs of the call graph, the driver's calls to the services that it enters included.
 func (a *Arm) Edges() int {
 	if a.Topology.External != nil {

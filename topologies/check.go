@@ -139,7 +139,7 @@ func (c *checker) topologies() {
 		if t.Mesh != nil {
 			c.mesh(name, path+".mesh", t.Mesh)
 		} else if c.wrote(name, "mesh") {
-			c.idleBeside(name, path+".mesh", "sidecars: none", "mtls", "balance", "breaker")
+			c.idleBeside(name, path+".mesh", "sidecars: none", meshKeys...)
 		}
 		arm := &Arm{Name: name, Topology: t, Experiment: c.e}
 		if n := len(arm.Processes()); n > MaxProcesses {
@@ -167,6 +167,12 @@ func (c *checker) external(path string, t Topology) {
 func (c *checker) gateway(path string, g *Gateway) {
 	c.oneOf(path+".use", "gateway", g.Use, gateways)
 	c.within(path+".replicas", g.Replicas, 1, MaxReplicas)
+	if g.Use == Relay {
+		c.bare(path, "use", "replicas")
+		if n := len(c.e.Entered()); n > 1 {
+			c.report(path+".use", "a relay reads no path and cannot tell calls to %d services apart: enter one service, or write use: reference", n)
+		}
+	}
 	if s := g.Stages.KeyAuth; s != nil {
 		c.oneOf(path+".stages.key_auth.mode", "mode", s.Mode, modes)
 		if s.Mode == ModeOn {
@@ -199,38 +205,6 @@ func (c *checker) keysSent() {
 	for i, r := range c.e.Load.Requests {
 		if key := headerValue(r, "X-Api-Key"); key != DemoKey {
 			c.report(strict.Index("$.load.requests", i)+".headers.X-Api-Key", "key %q: with key_auth on, a deployment knows the key %s only and answers 401 to others", key, DemoKey)
-		}
-	}
-}
-
-func (c *checker) mesh(name, path string, m *Mesh) {
-	c.oneOf(path+".use", "mesh", m.Use, meshes)
-	c.oneOf(path+".sidecars", "sidecars", m.Sidecars, sidecars)
-	c.oneOf(path+".mtls", "mtls", m.MTLS, mtls)
-	c.oneOf(path+".balance", "balance", m.Balance, balances)
-	c.oneOf(path+".breaker", "breaker", m.Breaker, breakers)
-	if g := c.e.Topologies.At(name).Gateway; g != nil && g.Use != Reference && m.Sidecars != SidecarsClient && m.MTLS == MTLSStrict {
-		c.report(path+".mtls", "mtls: strict would refuse a gateway by %s: only the reference gateway holds an SVID; write mtls: permissive or off", g.Use)
-	}
-	switch {
-	case m.Sidecars == SidecarsClient && m.MTLS != MTLSOff:
-		c.report(path+".mtls", "mtls: %s needs a sidecar at both ends of a call, here are only the callers': write mtls: off or sidecars: both", m.MTLS)
-	case m.Sidecars == SidecarsServer && m.MTLS == MTLSStrict:
-		c.report(path+".mtls", "mtls: strict would refuse every call, as callers have no sidecar here: write mtls: off, permissive, or sidecars: both")
-	}
-	if m.Sidecars == SidecarsServer {
-		c.idleBeside(name, path, "sidecars: server", "balance", "breaker")
-	}
-	if m.Sidecars == SidecarsClient && len(c.e.edges()) == 0 {
-		c.report(path+".sidecars", "no service calls another: sidecars of callers would do nothing")
-	}
-}
-
-// idleBeside refuses keys that a topology writes itself although they can do nothing there.
-func (c *checker) idleBeside(name, path, reason string, keys ...string) {
-	for _, key := range keys {
-		if c.wrote(name, "mesh."+key) {
-			c.report(path+"."+key, "%s does nothing with %s: leave it out", key, reason)
 		}
 	}
 }

@@ -26,26 +26,35 @@ func (s *StageMode) SetDefaults() { s.Mode = ModeOn }
 func (s *RateLimitStage) SetDefaults() { s.Mode, s.Rate, s.Burst = ModeOn, 100_000, 10_000 }
 
 // SetDefaults implements strict.Defaulter. What depends on which sidecars there are has its default in settle.
-func (m *Mesh) SetDefaults() { m.Use, m.Sidecars = Reference, SidecarsBoth }
+func (m *Mesh) SetDefaults() { m.Use, m.Sidecars, m.App = Reference, SidecarsBoth, AppTCP }
 
-// settle fills in what follows from other keys, after extends: mTLS needs a sidecar at both ends of an edge; balancing and breaking
-// are done by the caller's.
+// settle fills in what follows from other keys, after extends: mTLS needs a sidecar at both ends of an edge; balancing, breaking and
+// retrying are done by the caller's, and by nobody for bytes that nobody understands; a relay does nothing of all that.
 func (m *Mesh) settle() {
 	if m.MTLS == "" {
 		m.MTLS = MTLSOff
-		if m.Sidecars == SidecarsBoth {
+		if m.Sidecars == SidecarsBoth && m.Use != Relay {
 			m.MTLS = MTLSStrict
 		}
 	}
-	if m.Sidecars == SidecarsServer {
-		m.Balance, m.Breaker = "", ""
+	if m.Use == Relay {
+		m.Protocol, m.Balance, m.Breaker, m.Retries, m.Authorization = "", "", "", "", ""
 		return
 	}
-	if m.Balance == "" {
-		m.Balance = "round_robin"
+	orElse(&m.Protocol, ProtocolHTTP)
+	orElse(&m.Authorization, ModeOff)
+	if m.Sidecars == SidecarsServer || m.Protocol == ProtocolOpaque {
+		m.Balance, m.Breaker, m.Retries = "", "", ""
+		return
 	}
-	if m.Breaker == "" {
-		m.Breaker = ModeOn
+	orElse(&m.Balance, "round_robin")
+	orElse(&m.Breaker, ModeOn)
+	orElse(&m.Retries, ModeOff)
+}
+
+func orElse(word *string, otherwise string) {
+	if *word == "" {
+		*word = otherwise
 	}
 }
 

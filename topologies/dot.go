@@ -50,7 +50,11 @@ func (d *drawing) service(name string, s Service) {
 	d.line("  subgraph %q {", "cluster "+name)
 	d.line("    style=dotted; label=\"\";")
 	d.line("    %q [shape=box, label=%q];", name, label)
-	d.line("    %q [shape=hexagon, label=%q];", KindSidecar+" "+name, KindSidecar+times(s.Replicas))
+	label = KindSidecar
+	if d.a.RelaySidecars() {
+		label = Relay
+	}
+	d.line("    %q [shape=hexagon, label=%q];", KindSidecar+" "+name, label+times(s.Replicas))
 	d.line("  }")
 	if d.a.Inbound(name) {
 		d.line("  %q -> %q;", KindSidecar+" "+name, name)

@@ -122,14 +122,18 @@ func limit(s *jsonschema.Schema) {
 		p.Enum = words
 	}
 	choose(s, "version", 1)
-	choose(s.Definitions["Gateway"], "use", "reference", "nginx", "haproxy", "envoy", "traefik", "caddy")
+	choose(s.Definitions["Gateway"], "use", "reference", "relay", "nginx", "haproxy", "envoy", "traefik", "caddy")
 	mesh := s.Definitions["Mesh"]
-	choose(mesh, "use", "reference")
+	choose(mesh, "use", "reference", "relay")
 	choose(mesh, "sidecars", "none", "client", "server", "both")
 	choose(mesh, "mtls", "strict", "permissive", "off")
 	choose(mesh, "balance", "round_robin", "least_request")
 	choose(mesh, "breaker", "off", "on")
 	choose(s.Definitions["Client"], "calls", "at_once", "in_order")
+	choose(mesh, "retries", "off", "on")
+	choose(mesh, "app", "tcp", "unix")
+	choose(mesh, "protocol", "http", "opaque")
+	choose(mesh, "authorization", "off", "dry_run", "on")
 	choose(s.Definitions["Driving"], "driver", "native", "vegeta")
 	choose(s.Definitions["Driving"], "pacing", "precise", "economical")
 	choose(s.Definitions["Request"], "method", "GET", "POST", "PUT", "PATCH", "DELETE")

@@ -99,7 +99,7 @@ type Topology struct {
 
 // Gateway is a proxy in front of the entry service.
 type Gateway struct {
-	Use      string                  `yaml:"use,omitempty" json:"use"` // reference | nginx | haproxy | envoy | traefik | caddy
+	Use      string                  `yaml:"use,omitempty" json:"use"` // reference | relay | nginx | haproxy | envoy | traefik | caddy
 	Replicas int                     `yaml:"replicas,omitempty" json:"replicas"`
 	Stages   GatewayStages           `yaml:"stages,omitempty" json:"stages"`
 	Compose  strict.Map[Composition] `yaml:"compose,omitempty" json:"compose,omitzero"` // by path: the gateway answers it in one piece, with what its parts answer
@@ -125,11 +125,15 @@ type RateLimitStage struct {
 
 // Mesh puts sidecars beside the services.
 type Mesh struct {
-	Use      string `yaml:"use,omitempty" json:"use"`           // reference
-	Sidecars string `yaml:"sidecars,omitempty" json:"sidecars"` // none | client | server | both
-	MTLS     string `yaml:"mtls,omitempty" json:"mtls"`         // strict | permissive | off; default: strict with both, else off
-	Balance  string `yaml:"balance,omitempty" json:"balance"`   // round_robin | least_request; done by the caller's sidecar
-	Breaker  string `yaml:"breaker,omitempty" json:"breaker"`   // off | on; done by the caller's sidecar
+	Use           string `yaml:"use,omitempty" json:"use"`                     // reference | relay
+	Sidecars      string `yaml:"sidecars,omitempty" json:"sidecars"`           // none | client | server | both
+	MTLS          string `yaml:"mtls,omitempty" json:"mtls"`                   // strict | permissive | off; default: strict with both, else off
+	App           string `yaml:"app,omitempty" json:"app"`                     // tcp | unix: how application and sidecar talk
+	Protocol      string `yaml:"protocol,omitempty" json:"protocol"`           // http | opaque: how calls between services are carried
+	Balance       string `yaml:"balance,omitempty" json:"balance"`             // round_robin | least_request; done by the caller's sidecar
+	Breaker       string `yaml:"breaker,omitempty" json:"breaker"`             // off | on; done by the caller's sidecar
+	Retries       string `yaml:"retries,omitempty" json:"retries"`             // off | on; done by the caller's sidecar
+	Authorization string `yaml:"authorization,omitempty" json:"authorization"` // off | dry_run | on; done by the callee's sidecar, by the caller's identity
 }
 
 // External points at a system that somebody else runs.

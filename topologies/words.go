@@ -3,6 +3,7 @@ package topologies
 // Words that an experiment file may use where a choice is asked for.
 const (
 	Reference = "reference" // our own proxy
+	Relay     = "relay"     // the floor relay: input and output and nothing else
 
 	ModeOff    = "off"
 	ModeShadow = "shadow"
@@ -16,6 +17,14 @@ const (
 	MTLSStrict     = "strict"
 	MTLSPermissive = "permissive"
 	MTLSOff        = "off"
+
+	AppTCP  = "tcp"
+	AppUnix = "unix"
+
+	ProtocolHTTP   = "http"
+	ProtocolOpaque = "opaque"
+
+	ModeDryRun = "dry_run"
 
 	ArrivalsConstant = "constant"
 	ArrivalsPoisson  = "poisson"
@@ -37,13 +46,16 @@ const (
 )
 
 var (
-	gateways  = []string{Reference, "nginx", "haproxy", "envoy", "traefik", "caddy"}
-	meshes    = []string{Reference}
+	gateways  = []string{Reference, Relay, "nginx", "haproxy", "envoy", "traefik", "caddy"}
+	meshes    = []string{Reference, Relay}
+	apps      = []string{AppTCP, AppUnix}
+	protocols = []string{ProtocolHTTP, ProtocolOpaque}
+	decisions = []string{ModeOff, ModeDryRun, ModeOn}
+	switches  = []string{ModeOff, ModeOn}
 	modes     = []string{ModeOff, ModeShadow, ModeOn}
 	sidecars  = []string{SidecarsNone, SidecarsClient, SidecarsServer, SidecarsBoth}
 	mtls      = []string{MTLSStrict, MTLSPermissive, MTLSOff}
 	balances  = []string{"round_robin", "least_request"}
-	breakers  = []string{ModeOff, ModeOn}
 	arrivals  = []string{ArrivalsConstant, ArrivalsPoisson, ArrivalsRamp, ArrivalsRecorded}
 	drivers   = []string{DriverNative, DriverVegeta}
 	pacings   = []string{PacingPrecise, PacingEconomical}

@@ -61,6 +61,9 @@ const (
 	KindWorkload = topologies.KindWorkload
 )
 
+// ProgramRelay is the program of a process that stands in a gateway's or a sidecar's place and is a floor relay.
+const ProgramRelay = topologies.Relay
+
 // Process is one process of a deployment.
 type Process struct {
 	ID      string // gateway-1, sidecar-orders-1, orders-1, control-1
@@ -68,7 +71,7 @@ type Process struct {
 	Service string // of a sidecar or a workload
 	PID     int
 	Admin   string            // base URL of its admin listener, or of the workload itself
-	Ports   map[string]string // by purpose: inbound, outbound, ingress, app, http
+	Ports   map[string]string // by purpose: inbound, outbound, outbound-SERVICE, ingress, app, http
 	Log     string            // file with its output
 }
 
@@ -99,4 +102,8 @@ const (
 	ProbeBurst    = 3
 
 	DeclaredPolicy = "declared" // name of the rate limit that the experiment declares
+
+	CallersPolicy = "callers" // name of the mesh policy that admits who calls a service in the call graph
+	ShutPolicy    = "shut"    // and of the one that refuses ShutPath
+	ShutPath      = "/crossroads/shut"
 )

@@ -12,7 +12,7 @@ import (
 )
 
 // hops has every node of the call graph tell which proxies its request came through: one Via entry each (RFC 9110 7.6.3). It asks for
-// every call, so that no probability keeps a service out.
+// every call, so that no probability keeps a service out. What leaves no Via is proved otherwise: see relays and opaque.
 func (c *checker) hops(ctx context.Context) []string {
 	if c.external() {
 		return nil
@@ -31,7 +31,7 @@ func (c *checker) hopsTo(ctx context.Context, entry deploy.Entry, service string
 	if found != nil {
 		return found
 	}
-	atEntry, perEdge := c.arm.Hops()
+	atEntry, perEdge := c.arm.Told()
 	reached := map[string]bool{}
 	found = crossings(root, "the driver", atEntry, perEdge, reached)
 	if root.Service != service {

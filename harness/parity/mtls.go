@@ -18,7 +18,7 @@ import (
 // Under permissive plaintext passes; where it is off, TLS is not spoken. A port on which nobody listens proves nothing, and fails.
 func (c *checker) mtls(ctx context.Context) []string {
 	m := c.arm.Topology.Mesh
-	if m == nil || !c.arm.Inbound(c.arm.Experiment.Application.Entry) {
+	if m == nil || !c.arm.Inbound(c.arm.Experiment.Application.Entry) || c.arm.RelaySidecars() { // a relay speaks no TLS and asks nobody
 		return nil
 	}
 	sidecars := c.processes(deploy.KindSidecar)
@@ -33,7 +33,7 @@ func (c *checker) mtls(ctx context.Context) []string {
 		}
 		secured, _ := stranger(ctx, address, p.Service, &tls.Config{InsecureSkipVerify: true}) // a stranger trusts anybody
 		var found []string
-		if strict := m.MTLS == topologies.MTLSStrict; plain == strict {
+		if refuses := m.MTLS == topologies.MTLSStrict || m.Authorization == topologies.ModeOn; plain == refuses {
 			found = append(found, fmt.Sprintf("%s: a plaintext request %s under mtls: %s", p.ID, verdict(plain), m.MTLS))
 		}
 		if secured {

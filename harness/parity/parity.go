@@ -19,7 +19,7 @@ import (
 
 // Failure is one probe that did not find what the topology says.
 type Failure struct {
-	Probe string // answers, hops, work, key_auth, rate_limit, mtls, composition or origin_calls
+	Probe string // answers, hops, work, key_auth, rate_limit, mtls, composition, authorization, terms, origin_calls, relays, opaque or app
 	Text  string
 }
 
@@ -33,20 +33,20 @@ type checker struct {
 	requests   []topologies.Request
 }
 
-// probe is one thing that is looked for.
+// probe is one look at an arm; find returns what it did not find as it should be.
 type probe struct {
 	name string
 	find func(context.Context) []string
 }
 
-// Check runs every probe that applies to the arm, all at the same time but the last, which counts what the services are asked, and
-// returns what failed, in a fixed order.
+// Check runs every probe that applies to the arm and returns what failed, in a fixed order: all at the same time, and then one by
+// one those that count traffic or read what it leaves behind.
 func Check(ctx context.Context, arm *topologies.Arm, d deploy.Deployment) []Failure {
 	c := &checker{arm: arm, deployment: d, requests: arm.Experiment.Load.Requests}
 	if len(d.Entries()) == 0 {
 		return []Failure{{"answers", "the deployment has no entry"}}
 	}
-	probes := []probe{
+	failures := run(ctx, []probe{
 		{"answers", c.answers},
 		{"hops", c.hops},
 		{"work", c.work},
@@ -54,15 +54,23 @@ func Check(ctx context.Context, arm *topologies.Arm, d deploy.Deployment) []Fail
 		{"rate_limit", c.rateLimit},
 		{"mtls", c.mtls},
 		{"composition", c.composition},
+		{"authorization", c.authorization},
+		{"terms", c.terms},
+	})
+	for _, alone := range []probe{{"origin_calls", c.originCalls}, {"relays", c.relays}, {"opaque", c.opaque}, {"app", c.app}} {
+		failures = append(failures, run(ctx, []probe{alone})...)
 	}
-	alone := probe{"origin_calls", c.originCalls}
+	return failures
+}
+
+// run runs probes at the same time.
+func run(ctx context.Context, probes []probe) []Failure {
 	found := make([][]string, len(probes))
 	var wait sync.WaitGroup
 	for i, probe := range probes {
 		wait.Go(func() { found[i] = probe.find(ctx) })
 	}
 	wait.Wait()
-	probes, found = append(probes, alone), append(found, alone.find(ctx))
 	var failures []Failure
 	for i, probe := range probes {
 		slices.Sort(found[i])

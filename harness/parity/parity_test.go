@@ -40,6 +40,7 @@ topologies:
   permissive: {mesh: {sidecars: both, mtls: permissive}}
   mesh-plain: {mesh: {sidecars: both, mtls: off}}
   gateway+mesh: {extends: [gateway, mesh]}
+  retrying: {extends: [mesh], mesh: {retries: on, breaker: off}}
 load:
   rates: [100]
   requests:
@@ -69,6 +70,8 @@ type system struct {
 	origin  *httptest.Server
 	entry   *httptest.Server
 	sidecar string
+	terms   func(*topologies.Mesh) // changes what the sidecar shows of itself
+	admin   *httptest.Server
 }
 
 func start(t *testing.T, arm string, lie func(*system)) (*system, *topologies.Arm) {
@@ -97,8 +100,19 @@ func start(t *testing.T, arm string, lie func(*system)) (*system, *topologies.Ar
 		s.sidecar = s.inbound()
 	}
 	s.origin, s.entry = httptest.NewServer(http.HandlerFunc(s.work)), httptest.NewServer(http.HandlerFunc(s.proxy))
-	t.Cleanup(func() { s.origin.Close(); s.entry.Close() })
+	s.admin = httptest.NewServer(http.HandlerFunc(s.config))
+	t.Cleanup(func() { s.origin.Close(); s.entry.Close(); s.admin.Close() })
 	return s, a
+}
+
+// config is the sidecar's page of that name.
+func (s *system) config(w http.ResponseWriter, _ *http.Request) {
+	m := *s.arm.Topology.Mesh
+	if s.terms != nil {
+		s.terms(&m)
+	}
+	attempts := map[string]int{"on": 2}[m.Retries]
+	fmt.Fprintf(w, `{"outbound": {"defaults": {"breaker": {"mode": %q}}, "retry": {"attempts": %d}}}`, m.Breaker, attempts)
 }
 
 // work is the origin.
@@ -165,7 +179,7 @@ func (s *system) Processes() []deploy.Process {
 		all = append(all, deploy.Process{ID: "shop-1", Kind: deploy.KindWorkload, Service: "shop", Admin: s.origin.URL})
 	}
 	if s.sidecar != "" {
-		all = append(all, deploy.Process{ID: "sidecar-shop-1", Kind: deploy.KindSidecar, Service: "shop", Ports: map[string]string{"inbound": s.sidecar}})
+		all = append(all, deploy.Process{ID: "sidecar-shop-1", Kind: deploy.KindSidecar, Service: "shop", Admin: s.admin.URL, Ports: map[string]string{"inbound": s.sidecar}})
 	}
 	return all
 }
@@ -195,7 +209,7 @@ func closedPort(t *testing.T) string {
 }
 
 func TestHonestSystemsPass(t *testing.T) {
-	for _, arm := range []string{"direct", "gateway", "plain-gateway", "limited", "shadow", "mesh", "permissive", "mesh-plain", "gateway+mesh"} {
+	for _, arm := range []string{"direct", "gateway", "plain-gateway", "limited", "shadow", "mesh", "permissive", "mesh-plain", "gateway+mesh", "retrying"} {
 		t.Run(arm, func(t *testing.T) {
 			s, a := start(t, arm, nil)
 			require.Empty(t, Check(t.Context(), a, s))
@@ -287,6 +301,10 @@ func TestLiesAreFound(t *testing.T) {
 		}, "mtls", "a plaintext request was refused under mtls: permissive"},
 		{"TLS where it is off", "mesh-plain", func(t *testing.T, s *system) { s.inbound = func() string { return tlsPort(t, tls.NoClientCert) } },
 			"mtls", "a plaintext request was refused under mtls: off"},
+		{"a breaker that nobody declared", "retrying", func(_ *testing.T, s *system) { s.terms = func(m *topologies.Mesh) { m.Breaker = "on" } },
+			"terms", "sidecar-shop-1 has the breaker on where off is declared"},
+		{"no retries", "retrying", func(_ *testing.T, s *system) { s.terms = func(m *topologies.Mesh) { m.Retries = "off" } },
+			"terms", "sidecar-shop-1 tries 0 times where retries: on is declared"},
 		{"no sidecar at all", "mesh", func(_ *testing.T, s *system) { s.inbound = nil },
 			"mtls", "the deployment lists no sidecar"},
 	}

@@ -33,7 +33,7 @@ func build(t *testing.T) map[string]string {
 	binaries := map[string]string{"crossroads": self}
 	packages := map[string]string{
 		deploy.KindGateway: "crossroads/proxies/cmd/gateway", deploy.KindSidecar: "crossroads/proxies/cmd/sidecar",
-		deploy.KindControl: "crossroads/proxies/cmd/control", deploy.KindWorkload: "crossroads/harness/cmd/workload",
+		deploy.KindControl: "crossroads/proxies/cmd/control", deploy.ProgramRelay: "crossroads/proxies/cmd/relay", deploy.KindWorkload: "crossroads/harness/cmd/workload",
 	}
 	arguments := []string{"build", "-trimpath", "-o", dir + "/"} // as the Makefile builds them, so that the two share the build cache
 	for kind, path := range packages {
@@ -131,6 +131,13 @@ topologies:
   gateway+permissive: {extends: [plain, permissive]}
   gateway+off: {extends: [plain, off]}
   gateway+client: {extends: [plain, client]}
+  relay: {gateway: {use: relay}}
+  relays: {mesh: {use: relay, app: unix}}
+  relay+relays: {extends: [relay, relays]}
+  opaque: {mesh: {protocol: opaque, authorization: on}}
+  unix: {mesh: {app: unix, authorization: on, retries: on, breaker: off}}
+  opaque-unix: {extends: [plain], mesh: {protocol: opaque, app: unix}}
+  dry: {mesh: {authorization: dry_run}}
 load: {rates: [100], requests: [{path: /, headers: {X-Api-Key: demo}}]}
 `
 
@@ -140,15 +147,19 @@ func everyArrangementIsWhatItSays(t *testing.T, d *process.Deployer) {
 	e, err := topologies.Parse("arrangements.yaml", []byte(arrangements))
 	require.NoError(t, err)
 	mistaken := map[string]struct{ as, probe string }{
-		"plain":              {"gateways", "key_auth"},
 		"limited":            {"plain", "rate_limit"},
 		"shadow":             {"limited", "rate_limit"},
 		"client":             {"strict", "hops"},
 		"server":             {"client", "hops"},
 		"off":                {"strict", "mtls"},
 		"permissive":         {"strict", "mtls"},
-		"strict":             {"permissive", "mtls"},
 		"gateway+permissive": {"permissive", "hops"},
+		"plain":              {"relay", "relays"},
+		"relays":             {"off", "hops"},
+		"opaque":             {"strict", "hops"},
+		"strict":             {"opaque", "opaque"},
+		"unix":               {"strict", "terms"},
+		"dry":                {"unix", "app"},
 	}
 	for _, arm := range e.Arms() {
 		t.Run(arm.Name, func(t *testing.T) {

@@ -16,7 +16,7 @@ type place struct {
 	config.RelayPlace
 	listener net.Listener
 	accepted atomic.Int64 // connections
-	carried  atomic.Int64 // messages answered: the one thing that is counted as they pass
+	carried  atomic.Int64 // requests taken to an endpoint: the one thing that is counted as they pass
 	next     atomic.Uint64
 	pools    []pool // by endpoint
 
@@ -37,7 +37,7 @@ type Counts struct {
 	Address  string   `json:"address"`
 	To       []string `json:"to"`
 	Accepted int64    `json:"accepted"` // connections
-	Carried  int64    `json:"carried"`  // messages answered
+	Carried  int64    `json:"carried"`  // requests taken to an endpoint
 }
 
 func openPlace(c config.RelayPlace) (*place, error) {
@@ -132,11 +132,11 @@ func (p *place) exchange(down *side) error {
 		_ = up.Close()
 		return err
 	}
+	p.carried.Add(1) // before the answer can be seen: who has it finds the request counted
 	if err := answer(up, down, headless, &f); err != nil {
 		_ = up.Close()
 		return err
 	}
-	p.carried.Add(1)
 	if last || f.close || up.r != up.w {
 		_ = up.Close()
 		return errLast

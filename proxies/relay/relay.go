@@ -62,7 +62,7 @@ func (r *Relay) metrics(w http.ResponseWriter, _ *http.Request) {
 	for _, c := range r.Counts() {
 		fmt.Fprintf(w, "relay_connections_total{place=%q} %d\n", c.Name, c.Accepted)
 	}
-	fmt.Fprint(w, "# HELP relay_messages_total Requests that were answered.\n# TYPE relay_messages_total counter\n")
+	fmt.Fprint(w, "# HELP relay_messages_total Requests taken to an endpoint.\n# TYPE relay_messages_total counter\n")
 	for _, c := range r.Counts() {
 		fmt.Fprintf(w, "relay_messages_total{place=%q} %d\n", c.Name, c.Carried)
 	}

@@ -23,7 +23,7 @@ import (
 const usage = `workload plays one node of the application that an experiment file declares.
 
 Usage:
-  workload run --experiment FILE --service NAME [--replica N] --listen ADDR [--peers FILE|JSON] [--calibration N]
+  workload run --experiment FILE --service NAME [--replica N] --listen ADDR[,ADDR] [--peers FILE|JSON] [--calibration N]
   workload calibrate
   workload version
 
@@ -31,7 +31,7 @@ run
   --experiment FILE   the experiment file, or the resolved one of a run
   --service NAME      the node to play
   --replica N         which replica, from 1 (default 1)
-  --listen ADDR       host:port (port 0: a free one) or unix:/path
+  --listen ADDR       host:port (port 0: a free one) or unix:/path; several, separated by commas
   --peers FILE|JSON   {"orders": ["127.0.0.1:9001", "unix:/run/orders"]}: where each service called is; with several
                       addresses every one is called in turn; a sidecar's outbound address serves for all
   --calibration N     iterations a microsecond, as calibrate prints them; without it the node calibrates itself
@@ -172,19 +172,17 @@ func readPeers(text string) (map[string][]string, error) {
 }
 
 func (o *options) listenAndServe(node *workload.Node, stdout io.Writer) error {
-	network, address := "tcp", o.listen
-	if path, isUnix := strings.CutPrefix(o.listen, "unix:"); isUnix {
-		network, address = "unix", path
-	}
-	l, err := net.Listen(network, address)
+	listeners, err := listenAll(o.listen)
 	if err != nil {
 		return fmt.Errorf("listen for %s: %w", o.service, err)
 	}
 	stop, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer cancel()
-	fmt.Fprintf(stdout, "workload %s-%d on %s\n", o.service, o.replica, l.Addr())
-	ended := make(chan error, 1)
-	go func() { ended <- node.Serve(l) }()
+	ended := make(chan error, len(listeners))
+	for _, l := range listeners {
+		fmt.Fprintf(stdout, "workload %s-%d on %s\n", o.service, o.replica, l.Addr())
+		go func() { ended <- node.Serve(l) }()
+	}
 	select {
 	case err := <-ended:
 		return fmt.Errorf("serve %s: %w", o.service, err)
@@ -197,4 +195,24 @@ func (o *options) listenAndServe(node *workload.Node, stdout io.Writer) error {
 		return fmt.Errorf("stop %s: %w", o.service, err)
 	}
 	return nil
+}
+
+// listenAll opens every address of a list separated by commas, or none.
+func listenAll(addresses string) ([]net.Listener, error) {
+	var open []net.Listener
+	for address := range strings.SplitSeq(addresses, ",") {
+		network := "tcp"
+		if path, isUnix := strings.CutPrefix(address, "unix:"); isUnix {
+			network, address = "unix", path
+		}
+		l, err := net.Listen(network, address)
+		if err != nil {
+			for _, l := range open {
+				_ = l.Close()
+			}
+			return nil, err
+		}
+		open = append(open, l)
+	}
+	return open, nil
 }

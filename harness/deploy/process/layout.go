@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"crossroads/harness/deploy"
 	"crossroads/topologies"
@@ -20,10 +21,11 @@ type node struct {
 // Purposes of ports, as deploy.Process shows them.
 const (
 	portHTTP      = "http"      // of a workload or a gateway
+	portApp       = "app"       // of a workload: a Unix socket for the sidecar beside it
 	portAdmin     = "admin"     // of a proxy
 	portInbound   = "inbound"   // of a sidecar: from other sidecars and gateways
 	portIngress   = "ingress"   // of a sidecar: plaintext from callers without an SVID
-	portOutbound  = "outbound"  // of a sidecar: from its own application
+	portOutbound  = "outbound"  // of a sidecar: from its own application; outbound-SERVICE where each service has a listener of its own
 	portBootstrap = "bootstrap" // of the control plane: SVIDs
 	portSnapshots = "snapshots" // of the control plane: discovery
 )
@@ -37,6 +39,7 @@ type layout struct {
 	workloads map[string][]*node // by service, in order of replicas
 	sidecars  map[string][]*node
 	addresses []string // every host:port taken
+	sockets   int      // Unix sockets named
 	private   string   // keys, tokens
 	logs      string   // logs and rendered files
 }
@@ -49,7 +52,11 @@ func newLayout(arm *topologies.Arm, p *ports, private, logs string) (*layout, er
 	}
 	count := 0
 	for _, n := range l.nodes {
-		count += len(l.purposes(n))
+		for _, purpose := range l.purposes(n) {
+			if !l.unix(purpose) {
+				count++
+			}
+		}
 	}
 	addresses, err := p.take(count)
 	if err != nil {
@@ -58,10 +65,35 @@ func newLayout(arm *topologies.Arm, p *ports, private, logs string) (*layout, er
 	l.addresses = addresses
 	for _, n := range l.nodes {
 		for _, purpose := range l.purposes(n) {
+			if l.unix(purpose) {
+				if n.ports[purpose], err = l.socket(); err != nil {
+					p.give(l.addresses)
+					return nil, err
+				}
+				continue
+			}
 			n.ports[purpose], addresses = addresses[0], addresses[1:]
 		}
 	}
 	return l, nil
+}
+
+// unix says that a port is a Unix socket in this arm: those between an application and its sidecar.
+func (l *layout) unix(purpose string) bool {
+	return l.arm.UnixApp() && (purpose == portApp || strings.HasPrefix(purpose, portOutbound))
+}
+
+// longestSocket is what the kernel takes as the path of a Unix socket (unix(7): sun_path has 108 bytes with the final NUL).
+const longestSocket = 107
+
+// socket names a Unix socket; by a number, because there is little room for a path.
+func (l *layout) socket() (string, error) {
+	l.sockets++
+	path := filepath.Join(l.private, fmt.Sprintf("u%d", l.sockets))
+	if len(path) > longestSocket {
+		return "", fmt.Errorf("the Unix socket %s has a path of %d bytes, the kernel takes %d: set TMPDIR to a shorter one", path, len(path), longestSocket)
+	}
+	return "unix:" + path, nil
 }
 
 // purposes are the ports that a node opens.
@@ -70,6 +102,9 @@ func (l *layout) purposes(n *node) []string {
 	case deploy.KindControl:
 		return []string{portBootstrap, portSnapshots, portAdmin}
 	case deploy.KindWorkload:
+		if l.arm.UnixApp() && l.arm.Inbound(n.Service) {
+			return []string{portHTTP, portApp}
+		}
 		return []string{portHTTP}
 	case deploy.KindGateway:
 		return []string{portHTTP, portAdmin}
@@ -81,10 +116,29 @@ func (l *layout) purposes(n *node) []string {
 	if l.ingress(n.Service) {
 		ports = append(ports, portIngress)
 	}
-	if l.arm.Outbound(n.Service) {
+	if l.arm.Outbound(n.Service) && !l.arm.RelaySidecars() {
 		ports = append(ports, portOutbound)
 	}
+	if l.perCallee() && l.arm.Outbound(n.Service) {
+		for _, callee := range l.callees(n.Service) {
+			ports = append(ports, outboundTo(callee))
+		}
+	}
 	return ports
+}
+
+// perCallee says that calls to each service have a listener of their own: whoever reads no Host field cannot tell them apart.
+func (l *layout) perCallee() bool { return l.arm.RelaySidecars() || l.arm.Opaque() }
+
+func outboundTo(callee string) string { return portOutbound + "-" + callee }
+
+// appOf is where the sidecar beside an application reaches it.
+func (l *layout) appOf(sidecar *node) string {
+	app := l.beside(l.workloads, sidecar)
+	if l.arm.UnixApp() {
+		return app.ports[portApp]
+	}
+	return app.ports[portHTTP]
 }
 
 func (l *layout) add(n *node) {
@@ -118,7 +172,7 @@ func (l *layout) entered() []string { return l.arm.Experiment.Entered() }
 
 // ingress says whether a service's sidecars open their plaintext port, which is for the driver alone.
 func (l *layout) ingress(service string) bool {
-	return slices.Contains(l.entered(), service) && len(l.gateways) == 0 && l.arm.Inbound(service)
+	return slices.Contains(l.entered(), service) && len(l.gateways) == 0 && l.arm.Inbound(service) && !l.arm.RelaySidecars()
 }
 
 // addressesOf lists where a service is called: at its inbound sidecars, or at the application itself without them. A caller without a
@@ -159,9 +213,15 @@ func (l *layout) peers(caller *node) map[string][]string {
 		addresses := l.addressesOf(service)
 		if s := l.beside(l.sidecars, caller); s != nil && l.arm.Outbound(caller.Service) {
 			addresses = []string{s.ports[portOutbound]}
+			if l.perCallee() {
+				addresses = []string{s.ports[outboundTo(service)]}
+			}
 		}
 		for _, address := range addresses {
-			peers[service] = append(peers[service], "http://"+address)
+			if !strings.HasPrefix(address, "unix:") {
+				address = "http://" + address
+			}
+			peers[service] = append(peers[service], address)
 		}
 	}
 	return peers

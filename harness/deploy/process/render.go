@@ -1,6 +1,7 @@
 package process
 
 import (
+	"cmp"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
@@ -8,7 +9,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"crossroads/harness/deploy"
@@ -55,7 +58,7 @@ func (d *Deployer) render(l *layout) (map[string]program, error) {
 		case deploy.KindControl:
 			p, err = d.control(l, n)
 		case deploy.KindSidecar:
-			p, err = d.proxy(l, n, l.sidecar(n))
+			p, err = d.beside(l, n)
 		case deploy.KindGateway:
 			p, err = d.gateway(l, n)
 		default:
@@ -78,7 +81,7 @@ func (d *Deployer) workload(l *layout, n *node, experiment string) (program, err
 	return program{
 		path: d.config.Binaries[n.Kind],
 		args: []string{"run", "--experiment", experiment, "--service", n.Service, "--replica", strconv.Itoa(n.Replica),
-			"--listen", address, "--peers", string(peers), "--calibration", d.calibration},
+			"--listen", strings.Join(slices.DeleteFunc([]string{address, n.ports[portApp]}, func(a string) bool { return a == "" }), ","), "--peers", string(peers), "--calibration", d.calibration},
 		ready: "http://" + address + "/healthz",
 	}, nil
 }
@@ -192,6 +195,14 @@ func (l *layout) identity(id string) *config.Identity {
 	return &config.Identity{TrustDomain: trustDomain, ID: id, Control: &control}
 }
 
+// beside renders what stands beside an application: the reference sidecar, or a relay in its place.
+func (d *Deployer) beside(l *layout, n *node) (program, error) {
+	if l.arm.RelaySidecars() {
+		return d.relay(l, n, l.relayBeside(n))
+	}
+	return d.proxy(l, n, l.sidecar(n))
+}
+
 // sidecar is the file of one sidecar, with the sides that the topology gives it.
 func (l *layout) sidecar(n *node) config.Sidecar {
 	var s config.Sidecar
@@ -199,7 +210,10 @@ func (l *layout) sidecar(n *node) config.Sidecar {
 	s.Version, s.Service, s.Admin.Address = 1, n.Service, n.ports[portAdmin]
 	s.Identity, s.MTLS, s.Drain.Grace = l.identity(serviceID+n.Service), l.mtls(), units.Duration(drainGrace)
 	if l.arm.Inbound(n.Service) {
-		s.Inbound = &config.Inbound{Listen: n.ports[portInbound], App: l.beside(l.workloads, n).ports[portHTTP]}
+		s.Inbound = &config.Inbound{Listen: n.ports[portInbound], App: l.appOf(n), Authorization: l.authorization(n.Service)}
+		if l.arm.Opaque() {
+			s.Inbound.TCP = []config.InboundTCP{{Port: opaquePort, To: l.appOf(n)}}
+		}
 		if l.ingress(n.Service) {
 			s.Inbound.Ingress = n.ports[portIngress]
 		}
@@ -218,7 +232,16 @@ func (l *layout) outbound(n *node) *config.Outbound {
 	o.SetDefaults()
 	o.Listen, o.Discover = n.ports[portOutbound], l.control != nil
 	terms := &o.Defaults
-	terms.Balance, terms.MTLS, terms.Breaker.Mode = m.Balance, onOff(l.encrypted()), config.Mode(m.Breaker)
+	terms.MTLS, terms.Breaker.Mode = onOff(l.encrypted()), config.Mode(cmp.Or(m.Breaker, topologies.ModeOff))
+	terms.Balance = cmp.Or(m.Balance, terms.Balance)
+	if m.Retries == topologies.ModeOn {
+		o.Retry.Attempts, o.Retry.Codes = retryAttempts, []int{502, 503, 504}
+	}
+	if l.arm.Opaque() {
+		for _, callee := range l.callees(n.Service) {
+			o.TCP = append(o.TCP, config.OutboundTCP{Listen: n.ports[outboundTo(callee)], Service: callee, Port: opaquePort})
+		}
+	}
 	if o.Discover {
 		return o
 	}
@@ -241,6 +264,9 @@ func onOff(on bool) string {
 func (d *Deployer) gateway(l *layout, n *node) (program, error) {
 	if l.reference() {
 		return d.proxy(l, n, l.gateway(n))
+	}
+	if l.arm.RelayGateway() {
+		return d.relay(l, n, l.relayInFront(n))
 	}
 	return d.rival(l, n, l.arm.Topology.Gateway.Use)
 }

@@ -1,0 +1,87 @@
+package topologies
+
+import (
+	"slices"
+
+	"crossroads/proxies/config/strict"
+)
+
+// meshKeys are the keys of a mesh that do nothing without sidecars.
+var meshKeys = []string{"mtls", "app", "protocol", "balance", "breaker", "retries", "authorization"}
+
+func (c *checker) mesh(name, path string, m *Mesh) {
+	for _, word := range []struct {
+		key, is string
+		known   []string
+	}{
+		{"use", m.Use, meshes}, {"sidecars", m.Sidecars, sidecars}, {"mtls", m.MTLS, mtls}, {"app", m.App, apps}, {"protocol", m.Protocol, protocols},
+		{"balance", m.Balance, balances}, {"breaker", m.Breaker, switches}, {"retries", m.Retries, switches}, {"authorization", m.Authorization, decisions},
+	} {
+		what := word.key
+		if what == "use" {
+			what = "mesh"
+		}
+		c.oneOf(path+"."+word.key, what, word.is, word.known)
+	}
+	if m.Sidecars == SidecarsClient && len(c.e.edges()) == 0 {
+		c.report(path+".sidecars", "no service calls another: sidecars of callers would do nothing")
+	}
+	if m.Use == Relay {
+		c.relays(name, path, m)
+		return
+	}
+	if g := c.e.Topologies.At(name).Gateway; g != nil && g.Use != Reference && m.Sidecars != SidecarsClient && m.MTLS == MTLSStrict {
+		c.report(path+".mtls", "mtls: strict would refuse a gateway by %s: only the reference gateway holds an SVID; write mtls: permissive or off", g.Use)
+	}
+	switch {
+	case m.Sidecars == SidecarsClient && m.MTLS != MTLSOff:
+		c.report(path+".mtls", "mtls: %s needs a sidecar at both ends of a call, here are only the callers': write mtls: off or sidecars: both", m.MTLS)
+	case m.Sidecars == SidecarsServer && m.MTLS == MTLSStrict:
+		c.report(path+".mtls", "mtls: strict would refuse every call, as callers have no sidecar here: write mtls: off, permissive, or sidecars: both")
+	}
+	proved := m.Sidecars == SidecarsBoth && m.MTLS != MTLSOff
+	if m.Authorization != ModeOff && !proved {
+		c.report(path+".authorization", "who calls is proved by mutual TLS: authorization needs sidecars: both and mtls: strict or permissive")
+	}
+	if m.Protocol == ProtocolOpaque && !proved {
+		c.report(path+".protocol", "opaque connections travel inside mutual TLS: they need sidecars: both and mtls: strict or permissive")
+	}
+	switch {
+	case m.Sidecars == SidecarsServer:
+		c.idleBeside(name, path, "sidecars: server", "balance", "breaker", "retries")
+	case m.Protocol == ProtocolOpaque && len(c.e.edges()) == 0:
+		c.report(path+".protocol", "no service calls another: nothing would be carried as opaque bytes")
+	case m.Protocol == ProtocolOpaque:
+		c.idleBeside(name, path, "protocol: opaque", "balance", "breaker", "retries")
+	}
+}
+
+// relays checks sidecars that are floor relays: two of them in a row on each edge, and plaintext.
+func (c *checker) relays(name, path string, m *Mesh) {
+	if m.MTLS != MTLSOff {
+		c.report(path+".mtls", "a relay passes bytes as they come: it has no mutual TLS; leave the key out")
+	}
+	c.idleBeside(name, path, "use: relay", "protocol", "balance", "breaker", "retries", "authorization")
+}
+
+// bare refuses every key but the ones named: a relay does input and output and nothing else.
+func (c *checker) bare(path string, but ...string) {
+	n := c.doc.Root().Lookup(path)
+	if n == nil {
+		return
+	}
+	for _, e := range n.Entries {
+		if empty := e.Value.Kind == strict.Mapping && len(e.Value.Entries) == 0; !empty && !slices.Contains(but, e.Key) {
+			c.report(path+"."+e.Key, "%s does nothing with use: relay: leave it out", e.Key)
+		}
+	}
+}
+
+// idleBeside refuses keys that a topology writes itself although they can do nothing there.
+func (c *checker) idleBeside(name, path, reason string, keys ...string) {
+	for _, key := range keys {
+		if c.wrote(name, "mesh."+key) {
+			c.report(path+"."+key, "%s does nothing with %s: leave it out", key, reason)
+		}
+	}
+}
