@@ -62,7 +62,7 @@ type Window struct {
 	Latency      Histogram         `json:"latency"`           // of requests that ended
 	FirstFailure float64           `json:"first_failure"`     // seconds before the window's end; 0: none failed
 	Endpoints    int               `json:"endpoints"`         // outbound: of the callee
-	Ejected      int               `json:"ejected,omitempty"` // of these, that breaker or health checks keep out
+	Ejected      int               `json:"ejected,omitempty"` // of these, that are kept out of the balancer
 }
 
 // Failed counts the requests that ended in failure.

@@ -99,7 +99,7 @@ func (g *Gateway) report(now time.Time) edges.Report {
 			}
 			for _, e := range s.upstreams[name].Endpoints() {
 				w.Endpoints++
-				if !e.Ready {
+				if !e.Ready || e.Refusing {
 					w.Ejected++
 				}
 			}

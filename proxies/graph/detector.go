@@ -104,7 +104,7 @@ type side struct {
 	failed    float64 // tries that failed
 	total     float64 // seconds
 	latency   [edges.Buckets]float64
-	ejected   int
+	ejected   int // endpoints that are usually kept out
 	errors    sum
 	slow      sum
 	slowInRow int
@@ -215,20 +215,14 @@ func (d *Detector) weigh(s *side, w *Stats) {
 	}
 }
 
-// errors moves the evidence of failures. An endpoint that was taken out of the balancer failed several times in a row, which is
-// evidence of its own, and no decline of failures says that it recovered.
+// errors moves the evidence of failures. An endpoint that is kept out of the balancer failed, or could not be reached, several times:
+// each window of that is half of what is needed, and no decline of failures says that it recovered.
 func (d *Detector) errors(s *side, w *Stats, n, failed, p0 float64) {
 	before := s.errors.value
 	s.errors.add(n, failed, p0, min(p0+d.rules.Jump, 0.9), d.step, 3*d.rules.Evidence)
 	if w.Ejected > s.ejected {
-		if before == 0 {
-			s.errors.since = d.step
-		}
 		s.errors.value = min(max(s.errors.value, before)+d.rules.Evidence/2, 3*d.rules.Evidence)
-	} else if w.Ejected > 0 {
-		s.errors.value = max(s.errors.value, before)
 	}
-	s.ejected = w.Ejected
 }
 
 // tries is how many tries there were, and how many of them failed: each try after the first follows one that did.
@@ -245,6 +239,7 @@ const decay = 0.9
 
 func (s *side) learn(w *Stats, failed float64) {
 	s.windows++
+	s.ejected = w.Ejected
 	s.requests = s.requests*decay + float64(w.Requests)
 	s.failed = s.failed*decay + failed
 	s.total = s.total*decay + w.Total

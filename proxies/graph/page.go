@@ -13,7 +13,7 @@ const Policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors '
 
 // Sizes of the drawing, in CSS pixels.
 const (
-	boxWidth, boxHeight = 128, 44
+	boxWidth, boxHeight = 140, 44
 	columnGap, rowGap   = 150, 56
 	margin              = 16
 )
@@ -129,7 +129,7 @@ func (g *drawing) connect(e *Edge, at map[string]*box) line {
 		l.Path = fmt.Sprintf("M%d %dC%d %d %d %d %d %d", x1, y1, x1+bend, y1, x2-bend, y2, x2, y2)
 		l.X, l.Y = x2-columnGap/2+8, y2-(y2-y1)/5-5
 	}
-	l.Y2 = l.Y + 15
+	l.Y2 = l.Y + 21 // the line between the two
 	l.Title = fmt.Sprintf("%s → %s: %s, %s failed, p50 %s, p99 %s, %.2f tries a request", e.Source, e.Destination, perSecond(e.Rate), percent(e.Errors),
 		micros(e.P50), micros(e.P99), e.Attempts)
 	return l
@@ -155,7 +155,7 @@ func rowOf(e *Edge) row {
 		reasons = append(reasons, fmt.Sprintf("passed on %d", e.Passed))
 	}
 	return row{From: e.Source, To: e.Destination, Rate: perSecond(e.Rate), Errors: percent(e.Errors), P50: micros(e.P50), P99: micros(e.P99),
-		Tries: fmt.Sprintf("%.2f", e.Attempts), InFlight: fmt.Sprint(e.InFlight), Ejected: e.ejected(), Own: micros(int64(e.Own)),
+		Tries: fmt.Sprintf("%.2f", e.Attempts), InFlight: fmt.Sprint(e.InFlight), Ejected: e.ejected(), Own: e.own(),
 		Reasons: strings.Join(reasons, ", "), State: e.state(), Class: class(e)}
 }
 
@@ -198,7 +198,7 @@ On each edge: requests a second and the share that failed; p50 / p99.</p>
 <defs>{{range $c := .Classes}}<marker id="to-{{$c}}" viewBox="0 0 8 8" refX="6" refY="4" markerWidth="8" markerHeight="8" markerUnits="userSpaceOnUse" orient="auto"><path d="M0 0L8 4L0 8z"/></marker>{{end}}</defs>
 {{range .Lines}}<path class="{{.Class}}" d="{{.Path}}" marker-end="url(#to-{{.Class}})"><title>{{.Title}}</title></path>
 {{end}}{{range .Lines}}<text class="figure" x="{{.X}}" y="{{.Y}}">{{.First}}</text><text class="figure soft" x="{{.X}}" y="{{.Y2}}">{{.Second}}</text>
-{{end}}{{range .Boxes}}<g><title>{{.Name}}</title><rect{{if .Root}} class="root"{{end}} x="{{.X}}" y="{{.Y}}" width="128" height="44" rx="7"/><text class="name" x="{{.TextX}}" y="{{.NameY}}">{{.Shown}}</text><text class="soft" x="{{.TextX}}" y="{{.RateY}}">{{.Rate}}</text></g>
+{{end}}{{range .Boxes}}<g><title>{{.Name}}</title><rect{{if .Root}} class="root"{{end}} x="{{.X}}" y="{{.Y}}" width="140" height="44" rx="7"/><text class="name" x="{{.TextX}}" y="{{.NameY}}">{{.Shown}}</text><text class="soft" x="{{.TextX}}" y="{{.RateY}}">{{.Rate}}</text></g>
 {{end}}</svg></div>{{else}}<p>Nothing was reported yet: proxies report once calls pass them.</p>{{end}}
 <h2>Cascades</h2>
 {{if .Sentences}}<ul>{{range .Sentences}}<li class="{{if .Over}}over{{else}}now{{end}}">{{.Text}}{{if .Explained}}<br>It explains {{.Explained}}.{{end}}</li>{{end}}</ul>{{else}}<p>No cascade was seen.</p>{{end}}

@@ -61,6 +61,14 @@ func (e *Edge) ejected() string {
 	return strconv.Itoa(e.Ejected) + " of " + strconv.Itoa(e.Endpoints)
 }
 
+// own is the mean time in the reporter's proxy, where it is known.
+func (e *Edge) own() string {
+	if e.Own == 0 {
+		return "-"
+	}
+	return micros(int64(e.Own))
+}
+
 func (e *Edge) state() string {
 	switch {
 	case e.Root:

@@ -107,7 +107,7 @@ func count(m map[string]uint64, reason string) map[string]uint64 {
 // try asks one replica. made says that the caller's proxy failed by itself.
 func (s *shop) try(to string, in *Stats) (a answer, made bool) {
 	sick := s.fault.service == to && s.random.IntN(2) == 0 && s.random.Float64() < s.fault.share
-	if sick && s.fault.kind == "unreachable" {
+	if sick && (s.fault.kind == "unreachable" || s.fault.kind == "out") {
 		return answer{failed: true, took: 0.0002}, true
 	}
 	a.took = 0.001 * math.Exp(0.3*s.random.NormFloat64())
@@ -156,6 +156,9 @@ func (s *shop) second() map[Key]Pair {
 			k := Key{source, callee}
 			p := s.pair(k)
 			p.Out.InFlight = s.flying[k][0]
+			if p.Out.Endpoints = 2; s.fault.kind == "out" && callee == s.fault.service {
+				p.Out.Ejected = 1
+			}
 			if s.random.Float64() < 0.02 {
 				p.Out = Stats{}
 			}
@@ -222,6 +225,7 @@ func TestRootIsNamed(t *testing.T) {
 		{"errors among others", 100, trouble{kind: "errors", share: 1}, func(s *shop) { s.errors = 0.01 }},
 		{"unreachable", 60, trouble{kind: "unreachable", share: 1}, nil},
 		{"unreachable that retries hide", 60, trouble{kind: "unreachable", share: 1}, func(s *shop) { s.retries = 3 }},
+		{"kept out, and hardly asked", 60, trouble{kind: "out", share: 0.05}, func(s *shop) { s.retries = 2 }},
 		{"delay", 60, trouble{kind: "delay", share: 1}, nil},
 		{"hang", 60, trouble{kind: "hang", share: 1}, nil},
 	} {

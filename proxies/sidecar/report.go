@@ -34,11 +34,11 @@ func (s *Sidecar) report(now time.Time) edges.Report {
 	return r
 }
 
-// ejected counts the endpoints that breaker or health checks keep out of the balancer.
+// ejected counts the endpoints that are kept out of the balancer: by the breaker, by health checks, or because they refuse connections.
 func ejected(u *upstream.Upstream) (all, out int) {
 	for _, e := range u.Endpoints() {
 		all++
-		if !e.Ready {
+		if !e.Ready || e.Refusing {
 			out++
 		}
 	}

@@ -180,7 +180,7 @@ func (e *endpoint) describe(now time.Time) EndpointState {
 	down := e.down.Load()
 	pooled, conns := e.pool.count()
 	return EndpointState{
-		Address: e.config.Address, Weight: int(e.weight.Load()), Identity: e.config.Identity, Ready: ready && !down, Down: down, Breaker: state.String(),
+		Address: e.config.Address, Weight: int(e.weight.Load()), Identity: e.config.Identity, Ready: ready && !down, Down: down, Refusing: e.refused.Load() != 0 && e.refusing(now), Breaker: state.String(),
 		InFlight: e.inFlight.Load(), Pooled: pooled, Open: conns, Served: e.served.Load(), Failed: e.failed.Load(),
 	}
 }

@@ -145,9 +145,10 @@ type EndpointState struct {
 	Address  string `json:"address"`
 	Weight   int    `json:"weight"`
 	Identity string `json:"identity,omitempty"`
-	Ready    bool   `json:"ready"`   // breaker and health checks let the balancer choose it
-	Down     bool   `json:"down"`    // health checks say so
-	Breaker  string `json:"breaker"` // closed | open | half_open
+	Ready    bool   `json:"ready"`    // breaker and health checks let the balancer choose it
+	Down     bool   `json:"down"`     // health checks say so
+	Refusing bool   `json:"refusing"` // it could not be connected to just now: others are chosen while there are any
+	Breaker  string `json:"breaker"`  // closed | open | half_open
 	InFlight int64  `json:"in_flight"`
 	Pooled   int    `json:"pooled"`
 	Open     int    `json:"open_connections"`
