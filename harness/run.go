@@ -109,6 +109,9 @@ func (r *Runner) trials(ctx context.Context, trials []results.PlannedTrial, d de
 			return i, false, err
 		}
 		t.ReadyIn = int64(readyIn)
+		if whole {
+			r.keepGraph(ctx, planned, d)
+		}
 		if err := r.record(t, sum); err != nil {
 			return i, false, err
 		}

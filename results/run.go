@@ -20,7 +20,8 @@ const (
 	TrialsFile      = "trials.jsonl"
 	ExclusionsFile  = "exclusions.jsonl"
 	SittingsFile    = "sittings.jsonl"
-	LogsDir         = "logs" // what the processes printed
+	LogsDir         = "logs"   // what the processes printed
+	GraphsDir       = "graphs" // the dependency graph of each trial with a control plane, as that saw it: TRIAL.json
 )
 
 // Run is a run directory. Its plan, environment and experiment were written before round 1 and never change; trials, exclusions

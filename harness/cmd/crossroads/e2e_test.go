@@ -158,6 +158,9 @@ func TestBenchMeasuresAllFourTopologies(t *testing.T) {
 	run, trials := b.records(t)
 	require.Len(t, trials, 16)
 	require.Empty(t, missing(t, run))
+	graphs, err := filepath.Glob(filepath.Join(run.Dir, results.GraphsDir, "*.json"))
+	require.NoError(t, err)
+	require.Len(t, graphs, 8, "of each trial with a control plane")
 	for _, trial := range trials {
 		require.NotEqual(t, results.Failed, trial.Outcome, "%s: %v", trial.ID, trial.Failure)
 		require.Equal(t, trial.Counts.Planned, trial.Counts.Done+trial.Counts.Errors, "%s lost samples", trial.ID)
