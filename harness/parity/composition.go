@@ -8,20 +8,45 @@ import (
 	"net/http"
 
 	"crossroads/harness/deploy"
+	"crossroads/harness/workload"
 	"crossroads/topologies"
 )
 
 // composition holds a composed answer against what the client's own calls get: the parts of the file, in its order, each with the body
-// that the service itself answers, and nothing else.
+// that the service itself answers, and nothing else; and every part comes to its service over the proxies that the topology says.
 func (c *checker) composition(ctx context.Context) []string {
 	return each(c.requests, func(r topologies.Request) []string {
 		if !c.arm.Composes(&r) {
 			return nil
 		}
-		return each(sequences, func(seq int) []string {
-			return each(c.deployment.Entries(), func(entry deploy.Entry) []string { return c.composedBy(ctx, entry, r, seq) })
+		return each(c.deployment.Entries(), func(entry deploy.Entry) []string {
+			bodies := each(sequences, func(seq int) []string { return c.composedBy(ctx, entry, r, seq) })
+			return append(bodies, c.composedOver(ctx, entry, r)...)
 		})
 	})
+}
+
+// composedOver asks every part's service what it saw of the gateway's call.
+func (c *checker) composedOver(ctx context.Context, entry deploy.Entry, r topologies.Request) []string {
+	got, err := c.ask(ctx, entry.URL, r, 0, change{workload.HeaderProbe, "all"})
+	if err != nil {
+		return one("the probe of %s at %s: %v", r.Path, entry.Name, err)
+	}
+	var seen map[string]*workload.Probe
+	if err := json.Unmarshal(got.body, &seen); err != nil {
+		return one("the probe of %s at %s was answered %d and not by the workload: %s", r.Path, entry.Name, got.status, shorten(got.body))
+	}
+	atEntry, perEdge := c.arm.Hops()
+	var found []string
+	for name, call := range c.arm.Topology.Gateway.Compose.At(r.Path).Parts.All() {
+		p := seen[name]
+		if p == nil || p.Service != call.Service || p.Method != http.MethodGet || p.Path != call.Path || p.Seq != "0" {
+			found = append(found, fmt.Sprintf("the part %s of %s at %s is not GET %s of %s with the client's sequence number", name, r.Path, entry.Name, call.Path, call.Service))
+			continue
+		}
+		found = append(found, crossings(p, "the part "+name, atEntry, perEdge, map[string]bool{})...)
+	}
+	return found
 }
 
 func (c *checker) composedBy(ctx context.Context, entry deploy.Entry, r topologies.Request, seq int) []string {

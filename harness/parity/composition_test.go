@@ -2,6 +2,7 @@ package parity
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"crossroads/harness/deploy"
+	"crossroads/harness/workload"
 	"crossroads/topologies"
 )
 
@@ -37,6 +39,9 @@ type page struct {
 	composed          func(order, stock string) string
 	status            int
 	again             string // a service that the gateway asks twice
+
+	noVia     bool   // the gateway hides itself
+	stockPath string // that it asks for
 }
 
 // countingService answers with text of the declared size, made of its name and the sequence number, and counts.
@@ -51,7 +56,7 @@ func startPage(t *testing.T, arm string, lie func(*page)) (*page, *topologies.Ar
 	require.NoError(t, err)
 	a, known := e.Arm(arm)
 	require.True(t, known)
-	p := &page{services: map[string]*countingService{}, status: http.StatusOK}
+	p := &page{services: map[string]*countingService{}, status: http.StatusOK, stockPath: "/7"}
 	p.composed = func(order, stock string) string { return fmt.Sprintf(`{"order":%q,"stock":%q}`, order, stock) }
 	if lie != nil {
 		lie(p)
@@ -64,6 +69,11 @@ func startPage(t *testing.T, arm string, lie func(*page)) (*page, *topologies.Ar
 				return
 			}
 			served.count.Add(1)
+			if r.Header.Get(workload.HeaderProbe) != "" {
+				seen := workload.Probe{Service: name, Method: r.Method, Path: r.URL.Path, Seq: r.Header.Get("X-Crossroads-Seq"), Hops: len(r.Header["Via"])}
+				_ = json.NewEncoder(w).Encode(seen)
+				return
+			}
 			_, _ = io.WriteString(w, strings.Repeat(name+r.URL.Path+r.Header.Get("X-Crossroads-Seq"), 20)[:s.Response.Size])
 		}))
 		t.Cleanup(served.Close)
@@ -78,6 +88,9 @@ func (p *page) serve(w http.ResponseWriter, r *http.Request) {
 	fetch := func(service, path string) string {
 		q, _ := http.NewRequest(http.MethodGet, p.services[service].URL+path, nil)
 		q.Header = r.Header.Clone()
+		if !p.noVia {
+			q.Header.Add("Via", "1.1 gateway")
+		}
 		response, err := http.DefaultClient.Do(q)
 		if err != nil {
 			return err.Error()
@@ -94,6 +107,10 @@ func (p *page) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.WriteHeader(p.status)
+	if r.Header.Get(workload.HeaderProbe) != "" {
+		fmt.Fprintf(w, `{"order":%s,"stock":%s}`, fetch("orders", "/"), fetch("stock", p.stockPath))
+		return
+	}
 	_, _ = io.WriteString(w, p.composed(fetch("orders", "/"), fetch("stock", "/7")))
 }
 
@@ -138,9 +155,11 @@ func TestCompositionIsTheClientsOwnWork(t *testing.T) {
 		}, []string{"composition"}, "the part stock has 0 bytes"},
 		"no object": {"composed", func(p *page) { p.composed = func(order, _ string) string { return order } },
 			[]string{"composition"}, "not an object of parts"},
-		"an error":        {"composed", func(p *page) { p.status = 404 }, []string{"composition"}, "answered 404"},
-		"a call too many": {"composed", func(p *page) { p.again = "stock" }, []string{"origin_calls"}, "made stock answer 2 times, the same calls past all proxies 1 times"},
-		"a call repeated": {"client", func(p *page) { p.again = "orders" }, []string{"origin_calls"}, "made orders answer 3 times"},
+		"an error":                {"composed", func(p *page) { p.status = 404 }, []string{"composition"}, "answered 404"},
+		"a part from elsewhere":   {"composed", func(p *page) { p.stockPath = "/8" }, []string{"composition"}, "the part stock of /page at gateway-1 is not GET /7 of stock"},
+		"a part past the gateway": {"composed", func(p *page) { p.noVia = true }, []string{"composition"}, "the call of the part order to orders crossed no proxy where 1 are due"},
+		"a call too many":         {"composed", func(p *page) { p.again = "stock" }, []string{"origin_calls"}, "made stock answer 2 times, the same calls past all proxies 1 times"},
+		"a call repeated":         {"client", func(p *page) { p.again = "orders" }, []string{"origin_calls"}, "made orders answer 3 times"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p, a := startPage(t, c.arm, c.lie)

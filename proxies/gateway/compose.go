@@ -210,7 +210,9 @@ func readPart(b wire.Body, limit int64) ([]byte, *exchange.Fault) {
 	}
 }
 
-// answer sets the response: parts in the order of the file, and the failed optional ones in X-Failed-Parts.
+// answer sets the response: parts in the order of the file, and the failed optional ones in X-Failed-Parts. What a part said of its own
+// answer, cookies and caching included, is not said of the whole; since a part may have forbidden to keep it, nobody may keep the whole
+// (RFC 9111 4.2.2 lets a cache keep an answer that says nothing).
 func (c *composer) answer(x *exchange.Exchange, found []fetched) {
 	names, lost := make([]string, len(found)), ""
 	for i := range found {
@@ -224,6 +226,7 @@ func (c *composer) answer(x *exchange.Exchange, found []fetched) {
 	}
 	x.Response.SetStatusCode(200)
 	x.Response.Header.SetContentType("application/json")
+	x.Response.Header.Set("Cache-Control", "no-store")
 	if lost != "" {
 		x.Response.Header.Set("X-Failed-Parts", lost)
 	}

@@ -57,6 +57,8 @@ func TestComposesPartsInOrder(t *testing.T) {
 		return func(w http.ResponseWriter, r *http.Request) {
 			arrived <- r.Method + " " + r.RequestURI + " " + r.Header.Get("If-None-Match") + r.Header.Get("Range") + r.Header.Get("X-Tenant")
 			<-together // until all three are here: nothing waits for another
+			w.Header().Set("Cache-Control", "private")
+			w.Header().Set("Set-Cookie", "a=b")
 			says(typ, body)(w, r)
 		}
 	}
@@ -73,6 +75,8 @@ func TestComposesPartsInOrder(t *testing.T) {
 	require.Equal(t, "application/json", a.Header.Get("Content-Type"))
 	require.Equal(t, `{"user":{"id": 1},"reviews":"a \"b\"\n","ads":{"base64":"/wA="}}`+"\n", a.body)
 	require.Empty(t, a.Header.Get("X-Failed-Parts"))
+	require.Equal(t, []string{"no-store"}, a.Header["Cache-Control"], "not what one of the parts says of itself")
+	require.Empty(t, a.Header.Get("Set-Cookie"))
 	require.Equal(t, map[string]bool{"GET /users/1?full=1&lang=en t": true, "GET /reviews t": true, "GET /ads t": true}, asked)
 	require.Regexp(t, `part-user;dur=[0-9.]+, part-reviews;dur=[0-9.]+, part-ads;dur=`, strings.Join(a.Header["Server-Timing"], ", "))
 	g.shows(`gateway_aggregation_parts_total{part="user",result="ok",route="page"} 1`)
@@ -198,4 +202,23 @@ func FuzzJoin(f *testing.F) {
 			}
 		}
 	})
+}
+
+// A part's deadline is for the whole of it: a body that drips, each byte well before any silence would be noticed, ends the wait too.
+func TestPartThatDripsIsTooLate(t *testing.T) {
+	dripping := func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", "1000")
+		for r.Context().Err() == nil {
+			_, _ = w.Write([]byte("x"))
+			_ = http.NewResponseController(w).Flush()
+			time.Sleep(10 * time.Millisecond)
+		}
+	}
+	g := composing(t, "300ms", "", says("application/json", "1"), dripping, says("text/plain", "ad"))
+	began := time.Now()
+	a := g.get("/page")
+	require.Equal(t, 200, a.StatusCode, a.body)
+	require.Equal(t, "reviews;reason=upstream_timeout", a.Header.Get("X-Failed-Parts"))
+	require.Equal(t, `{"user":1,"reviews":null,"ads":"ad"}`+"\n", a.body)
+	require.Less(t, time.Since(began), 8*time.Second, "the whole body would take ten")
 }
