@@ -2,6 +2,7 @@ package ci
 
 import (
 	"fmt"
+	"reflect"
 	"math"
 	"strings"
 	"time"
@@ -327,7 +328,7 @@ func unlikeArms(plan results.Plan) string {
 		return "one side is encrypted and the other is not, or differently: the difference would be that of TLS"
 	}
 	left.Name, right.Name, left.External, right.External = "", "", "", ""
-	if left != right {
+	if !reflect.DeepEqual(left, right) {
 		return "the two sides are different topologies"
 	}
 	return ""

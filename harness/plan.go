@@ -179,7 +179,7 @@ func describe(arm *topologies.Arm) results.ArmInfo {
 		Edges: arm.Edges(), Encrypted: arm.EncryptedEdges(), OriginTime: int64(arm.OriginTime()),
 	}
 	if g := arm.Topology.Gateway; g != nil {
-		info.Gateway = g.Use
+		info.Gateway, info.Features = g.Use, g.Features()
 	}
 	if m := arm.Topology.Mesh; m != nil && m.Sidecars != "none" {
 		info.Mesh, info.MTLS = m.Sidecars, m.MTLS
@@ -193,7 +193,7 @@ func describe(arm *topologies.Arm) results.ArmInfo {
 	info.Composition = composition(arm)
 	for _, node := range arm.Processes() {
 		info.Processes++
-		if node.Kind != "workload" {
+		if node.Kind != topologies.KindWorkload && node.Kind != topologies.KindIssuer {
 			info.Proxies++
 		}
 	}

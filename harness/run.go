@@ -87,7 +87,9 @@ func (r *Runner) visit(ctx context.Context, trials []results.PlannedTrial, sum *
 			sum.Excluded++
 			return errors.Join(err, r.release(trials[0].Arm, d, true))
 		}
-		done, whole, err := r.trials(ctx, trials, d, readyIn, sum)
+		active := r.active(ctx, trials[0], d)
+		note := func(t *results.Trial) { t.ReadyIn, t.Active = int64(readyIn), active }
+		done, whole, err := r.trials(ctx, trials, d, note, sum)
 		if closing := r.release(trials[0].Arm, d, !whole); err == nil {
 			err = closing
 		}
@@ -100,15 +102,15 @@ func (r *Runner) visit(ctx context.Context, trials []results.PlannedTrial, sum *
 }
 
 // trials runs trials until one of them left a process dead; it returns how many have a record, and whether all processes are
-// alive.
-func (r *Runner) trials(ctx context.Context, trials []results.PlannedTrial, d deploy.Deployment, readyIn time.Duration, sum *Summary) (int, bool, error) {
+// alive. note adds what is known of the deployment.
+func (r *Runner) trials(ctx context.Context, trials []results.PlannedTrial, d deploy.Deployment, note func(*results.Trial), sum *Summary) (int, bool, error) {
 	for i, planned := range trials {
 		r.Progress.Start(planned)
 		t, whole, err := r.trial(ctx, planned, d)
 		if err != nil {
 			return i, false, err
 		}
-		t.ReadyIn = int64(readyIn)
+		note(&t)
 		if whole {
 			r.keepGraph(ctx, planned, d)
 		}
@@ -207,6 +209,15 @@ func (r *Runner) excluded(ctx context.Context, t results.PlannedTrial, d deploy.
 		}
 	}
 	return len(failures) > 0, nil
+}
+
+// active is what the proxies say they do. Parity asked the same a moment ago, so that no answer now is worth a word and no more.
+func (r *Runner) active(ctx context.Context, t results.PlannedTrial, d deploy.Deployment) []results.Active {
+	active, err := parity.Active(ctx, r.arms[t.Arm], d)
+	if err != nil && ctx.Err() == nil {
+		r.Progress.Note(fmt.Sprintf("round %d: %s: the stages in force are not recorded: %v", t.Round, t.Arm, err))
+	}
+	return active
 }
 
 // target is what the driver needs to know of a deployment.

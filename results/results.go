@@ -36,19 +36,20 @@ type Binary struct {
 
 // ArmInfo is what a report needs to know of an arm without the experiment.
 type ArmInfo struct {
-	Name       string `json:"name"`
-	Gateway    string `json:"gateway,omitempty"` // which gateway stands in front, "" for none
-	Mesh       string `json:"mesh,omitempty"`    // which sidecars: client, server, both, "" for none
-	MTLS       string `json:"mtls,omitempty"`
-	MeshUse    string `json:"mesh_use,omitempty"` // what stands in the sidecars' place: relay; "" for the reference sidecar
-	EntryHops  int    `json:"entry_hops"`         // proxies between driver and entry service
-	EdgeHops   int    `json:"edge_hops"`          // proxies on each edge of the call graph
-	Edges      int    `json:"edges"`              // of the call graph, the driver's own included
-	Encrypted  int    `json:"encrypted_edges"`    // edges that are encrypted and authenticated end to end between proxies
-	Processes  int    `json:"processes"`          // to run, the driver excepted
-	Proxies    int    `json:"proxies"`            // of which proxies and control plane
-	OriginTime int64  `json:"origin_ns"`          // declared work on the critical path, expected value
-	External   string `json:"external,omitempty"` // URL of a system that somebody else runs
+	Name       string   `json:"name"`
+	Gateway    string   `json:"gateway,omitempty"`  // which gateway stands in front, "" for none
+	Features   []string `json:"features,omitempty"` // what that gateway does besides forwarding: key_auth, cors=shadow, retries
+	Mesh       string   `json:"mesh,omitempty"`     // which sidecars: client, server, both, "" for none
+	MTLS       string   `json:"mtls,omitempty"`
+	MeshUse    string   `json:"mesh_use,omitempty"` // what stands in the sidecars' place: relay; "" for the reference sidecar
+	EntryHops  int      `json:"entry_hops"`         // proxies between driver and entry service
+	EdgeHops   int      `json:"edge_hops"`          // proxies on each edge of the call graph
+	Edges      int      `json:"edges"`              // of the call graph, the driver's own included
+	Encrypted  int      `json:"encrypted_edges"`    // edges that are encrypted and authenticated end to end between proxies
+	Processes  int      `json:"processes"`          // to run, the driver excepted
+	Proxies    int      `json:"proxies"`            // of which proxies and control plane
+	OriginTime int64    `json:"origin_ns"`          // declared work on the critical path, expected value
+	External   string   `json:"external,omitempty"` // URL of a system that somebody else runs
 
 	Composition *Composition `json:"composition,omitempty"` // where requests are made of several calls
 }
@@ -112,8 +113,16 @@ type Trial struct {
 	Host     HostUse              `json:"host"`
 	Failure  *Failure             `json:"failure,omitempty"`
 	ReadyIn  int64                `json:"ready_in_ns,omitempty"` // deploy to ready of the arm's processes
+	Active   []Active             `json:"active,omitempty"`      // what the proxies themselves said they do, before the load
 	Faults   []Fault              `json:"faults,omitempty"`      // every declared one, in the order of the experiment
 	Moments  *Moments             `json:"moments,omitempty"`     // of a trial with declared faults
+}
+
+// Active is the set of stages that a proxy of ours exports (stages_info), so that a record proves what ran.
+type Active struct {
+	Process string `json:"process"`
+	Hash    string `json:"hash"`   // of the stages and their settings
+	Stages  string `json:"stages"` // in words, in order: routing,key_auth,rate_limit=shadow
 }
 
 // The names of the histograms of a trial.
@@ -176,7 +185,7 @@ type Window struct {
 // Usage is what one process used in the block.
 type Usage struct {
 	Process string `json:"process"` // gateway-1, sidecar-orders-1, orders-1
-	Kind    string `json:"kind"`    // gateway, sidecar, control, workload, driver
+	Kind    string `json:"kind"`    // gateway, sidecar, control, issuer, workload, driver
 	Service string `json:"service,omitempty"`
 	CPU     int64  `json:"cpu_ns"`
 	User    int64  `json:"user_ns,omitempty"` // split by the kernel's ticks; zero where not known

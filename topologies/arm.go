@@ -8,7 +8,7 @@ import (
 // Node is one process that an arm needs.
 type Node struct {
 	ID      string // gateway-1, sidecar-orders-1, orders-1, control-1
-	Kind    string // gateway, sidecar, control or workload
+	Kind    string // gateway, sidecar, control, issuer or workload
 	Service string // of a sidecar or a workload
 	Replica int    // from 1
 }
@@ -18,6 +18,7 @@ const (
 	KindGateway  = "gateway"
 	KindSidecar  = "sidecar"
 	KindControl  = "control"
+	KindIssuer   = "issuer" // the authorization server that a gateway asks about opaque tokens
 	KindWorkload = "workload"
 )
 
@@ -68,6 +69,12 @@ func (a *Arm) EntryEncrypts() bool {
 
 // NeedsControl says whether the arm has a control plane: it issues the SVIDs, so only mutual TLS needs it.
 func (a *Arm) NeedsControl() bool { return a.Topology.Mesh != nil && a.Topology.Mesh.MTLS != MTLSOff }
+
+// NeedsIssuer says whether the arm has an authorization server: its gateway asks one about tokens.
+func (a *Arm) NeedsIssuer() bool {
+	g := a.Topology.Gateway
+	return g != nil && g.Stages.Introspection != nil
+}
 
 // Hops counts the proxies that a request crosses on its way to the entry service, and that a call crosses on each edge of the call
 // graph. Without a gateway the driver enters through the plaintext ingress port of the entry service's sidecar, if it has one; a
@@ -153,8 +160,8 @@ func (a *Arm) OriginTime() time.Duration {
 	return time.Duration(sum / max(weights, 1))
 }
 
-// Processes lists every process that the arm needs, in the order in which they can start: control plane, workloads (callees before
-// callers), sidecars, gateways.
+// Processes lists every process that the arm needs, in the order in which they can start: control plane, authorization server, workloads
+// (callees before callers), sidecars, gateways.
 func (a *Arm) Processes() []Node {
 	if a.Topology.External != nil {
 		return nil
@@ -162,6 +169,9 @@ func (a *Arm) Processes() []Node {
 	var nodes []Node
 	if a.NeedsControl() {
 		nodes = append(nodes, node(KindControl, KindControl, "", 1))
+	}
+	if a.NeedsIssuer() {
+		nodes = append(nodes, node(KindIssuer, KindIssuer, "", 1))
 	}
 	services := a.Experiment.Application.Services
 	keys := services.Keys()

@@ -8,7 +8,7 @@ import (
 )
 
 // taken are the words that process ids begin with; a service of that name could not be told from a proxy.
-var taken = []string{"gateway", "control", "sidecar", "driver"}
+var taken = []string{"gateway", "control", "sidecar", "driver", "issuer"}
 
 func (c *checker) application() {
 	a := &c.e.Application

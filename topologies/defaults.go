@@ -1,7 +1,6 @@
 package topologies
 
 import (
-	"strings"
 	"time"
 
 	"crossroads/proxies/config/units"
@@ -25,6 +24,26 @@ func (s *StageMode) SetDefaults() { s.Mode = ModeOn }
 // what it costs and refuses nothing.
 func (s *RateLimitStage) SetDefaults() { s.Mode, s.Rate, s.Burst = ModeOn, 100_000, 10_000 }
 
+// SetDefaults implements strict.Defaulter. An answer is asked for anew each second: a token that was revoked is refused soon after, and
+// the authorization server is part of what is measured.
+func (s *IntrospectionStage) SetDefaults() { s.Mode, s.MaxAge = ModeOn, units.Duration(1e9) }
+
+// SetDefaults implements strict.Defaulter.
+func (s *BodyLimitStage) SetDefaults() { s.Mode, s.Max = ModeOn, 1<<20 }
+
+// settle fills in how the entry service is treated, and takes out what is switched off. A relay treats nothing in any way.
+func (g *Gateway) settle() {
+	g.Stages.settle()
+	if g.Use == Relay {
+		return
+	}
+	u := &g.Upstream
+	orElse(&u.Balance, balanceDefault)
+	for _, term := range []*string{&u.Retries, &u.Breaker, &u.Health, &u.Bulkhead} {
+		orElse(term, ModeOff)
+	}
+}
+
 // SetDefaults implements strict.Defaulter. What depends on which sidecars there are has its default in settle.
 func (m *Mesh) SetDefaults() { m.Use, m.Sidecars, m.App = Reference, SidecarsBoth, AppTCP }
 
@@ -47,7 +66,7 @@ func (m *Mesh) settle() {
 		m.Balance, m.Breaker, m.Retries = "", "", ""
 		return
 	}
-	orElse(&m.Balance, "round_robin")
+	orElse(&m.Balance, balanceDefault)
 	orElse(&m.Breaker, ModeOn)
 	orElse(&m.Retries, ModeOff)
 }
@@ -92,32 +111,6 @@ func (l *Driving) settle() {
 
 // SetDefaults implements strict.Defaulter. Both times must be written: no default could be right, and zero has a meaning.
 func (f *Fault) SetDefaults() { f.At, f.For = -1, -1 }
-
-// DemoKey is the API key that a deployment with key authentication knows.
-const DemoKey = "demo"
-
-// settleKeys gives every request the key where a gateway asks for one. It does so for all arms alike: they get the same requests.
-func (e *Experiment) settleKeys() {
-	for _, t := range e.Topologies.All() {
-		if t.Gateway == nil || t.Gateway.Stages.KeyAuth == nil {
-			continue
-		}
-		for i := range e.Load.Requests {
-			if r := &e.Load.Requests[i]; headerValue(*r, "X-Api-Key") == "" {
-				r.Headers.Set("X-Api-Key", DemoKey)
-			}
-		}
-	}
-}
-
-func headerValue(r Request, name string) string {
-	for key, value := range r.Headers.All() {
-		if strings.EqualFold(key, name) {
-			return value
-		}
-	}
-	return ""
-}
 
 // SetDefaults implements strict.Defaulter.
 func (r *Request) SetDefaults() { r.Method, r.Path, r.Weight = "GET", "/", 1 }

@@ -72,6 +72,10 @@ func (d *drawing) gateway() string {
 	}
 	d.line("  gateway [shape=hexagon, label=%q];", g.Use+" gateway"+times(g.Replicas))
 	d.line("  driver -> gateway;")
+	if d.a.NeedsIssuer() {
+		d.line("  issuer [shape=box, style=rounded, label=\"authorization server\"];")
+		d.line("  gateway -> issuer [style=dotted, label=introspection];")
+	}
 	return "gateway"
 }
 

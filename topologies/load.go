@@ -74,22 +74,12 @@ func (e *Experiment) settle() {
 			}
 		}
 		if t.Gateway != nil {
-			t.Gateway.Stages.settle()
+			t.Gateway.settle()
 		}
 		e.Topologies.Set(name, t)
 	}
-	e.settleKeys()
+	e.settleCredentials()
 	e.settleEntry()
-}
-
-// settle makes off the same as absent, so that nobody has to ask twice.
-func (s *GatewayStages) settle() {
-	if s.KeyAuth != nil && s.KeyAuth.Mode == ModeOff {
-		s.KeyAuth = nil
-	}
-	if s.RateLimit != nil && s.RateLimit.Mode == ModeOff {
-		s.RateLimit = nil
-	}
 }
 
 // Marshal writes the resolved experiment: every default spelled out, extends composed. Its bytes are stable, and Parse reads the

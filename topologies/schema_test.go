@@ -3,8 +3,10 @@ package topologies_test
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -123,6 +125,11 @@ func limit(s *jsonschema.Schema) {
 	}
 	choose(s, "version", 1)
 	choose(s.Definitions["Gateway"], "use", "reference", "relay", "nginx", "haproxy", "envoy", "traefik", "caddy")
+	terms := s.Definitions["GatewayUpstream"]
+	choose(terms, "balance", "round_robin", "least_request", "peak_ewma", "random", "hash")
+	for _, term := range []string{"retries", "breaker", "health", "bulkhead"} {
+		choose(terms, term, "off", "on")
+	}
 	mesh := s.Definitions["Mesh"]
 	choose(mesh, "use", "reference", "relay")
 	choose(mesh, "sidecars", "none", "client", "server", "both")
@@ -185,11 +192,11 @@ func special(t reflect.Type) *jsonschema.Schema {
 	case reflect.TypeFor[topologies.StageMode]():
 		return either(modes, object("mode", modes))
 	case reflect.TypeFor[topologies.RateLimitStage]():
-		o := object("mode", modes)
-		o.Required = nil
-		o.Properties.Set("rate", count)
-		o.Properties.Set("burst", count)
-		return either(modes, o)
+		return settings(map[string]*jsonschema.Schema{"rate": count, "burst": count})
+	case reflect.TypeFor[topologies.IntrospectionStage]():
+		return settings(map[string]*jsonschema.Schema{"max_age": special(reflect.TypeFor[units.Duration]())})
+	case reflect.TypeFor[topologies.BodyLimitStage]():
+		return settings(map[string]*jsonschema.Schema{"max": special(reflect.TypeFor[units.Bytes]())})
 	}
 	return orderedMap(t)
 }
@@ -205,6 +212,16 @@ func orderedMap(t reflect.Type) *jsonschema.Schema {
 		value = &jsonschema.Schema{Type: "string"}
 	}
 	return &jsonschema.Schema{Type: "object", AdditionalProperties: value}
+}
+
+// settings is a stage that is written as a word or with settings.
+func settings(keys map[string]*jsonschema.Schema) *jsonschema.Schema {
+	o := object("mode", modes)
+	o.Required = nil
+	for _, key := range slices.Sorted(maps.Keys(keys)) {
+		o.Properties.Set(key, keys[key])
+	}
+	return either(modes, o)
 }
 
 func object(key string, value *jsonschema.Schema) *jsonschema.Schema {

@@ -102,25 +102,8 @@ type Gateway struct {
 	Use      string                  `yaml:"use,omitempty" json:"use"` // reference | relay | nginx | haproxy | envoy | traefik | caddy
 	Replicas int                     `yaml:"replicas,omitempty" json:"replicas"`
 	Stages   GatewayStages           `yaml:"stages,omitempty" json:"stages"`
+	Upstream GatewayUpstream         `yaml:"upstream,omitempty" json:"upstream"`
 	Compose  strict.Map[Composition] `yaml:"compose,omitempty" json:"compose,omitzero"` // by path: the gateway answers it in one piece, with what its parts answer
-}
-
-// GatewayStages are the stages that an experiment may switch. Each is written off, shadow or on, or as a mapping of settings.
-type GatewayStages struct {
-	KeyAuth   *StageMode      `yaml:"key_auth,omitempty" json:"key_auth,omitempty"`
-	RateLimit *RateLimitStage `yaml:"rate_limit,omitempty" json:"rate_limit,omitempty"`
-}
-
-// StageMode is a stage without settings of its own.
-type StageMode struct {
-	Mode string `yaml:"mode,omitempty" json:"mode"` // off | shadow | on
-}
-
-// RateLimitStage is the rate limit with its settings.
-type RateLimitStage struct {
-	Mode  string      `yaml:"mode,omitempty" json:"mode"`
-	Rate  units.Count `yaml:"rate,omitempty" json:"rate"` // per second
-	Burst units.Count `yaml:"burst,omitempty" json:"burst"`
 }
 
 // Mesh puts sidecars beside the services.

@@ -26,6 +26,8 @@ const (
 
 	ModeDryRun = "dry_run"
 
+	balanceDefault = "round_robin"
+
 	ArrivalsConstant = "constant"
 	ArrivalsPoisson  = "poisson"
 	ArrivalsRamp     = "ramp"
@@ -46,20 +48,21 @@ const (
 )
 
 var (
-	gateways  = []string{Reference, Relay, "nginx", "haproxy", "envoy", "traefik", "caddy"}
-	meshes    = []string{Reference, Relay}
-	apps      = []string{AppTCP, AppUnix}
-	protocols = []string{ProtocolHTTP, ProtocolOpaque}
-	decisions = []string{ModeOff, ModeDryRun, ModeOn}
-	switches  = []string{ModeOff, ModeOn}
-	modes     = []string{ModeOff, ModeShadow, ModeOn}
-	sidecars  = []string{SidecarsNone, SidecarsClient, SidecarsServer, SidecarsBoth}
-	mtls      = []string{MTLSStrict, MTLSPermissive, MTLSOff}
-	balances  = []string{"round_robin", "least_request"}
-	arrivals  = []string{ArrivalsConstant, ArrivalsPoisson, ArrivalsRamp, ArrivalsRecorded}
-	drivers   = []string{DriverNative, DriverVegeta}
-	pacings   = []string{PacingPrecise, PacingEconomical}
-	orders    = []string{CallsAtOnce, CallsInOrder}
-	methods   = []string{"GET", "POST", "PUT", "PATCH", "DELETE"}
-	operators = []string{"<=", ">=", "<", ">"} // the longer first: they are matched in this order
+	gateways        = []string{Reference, Relay, "nginx", "haproxy", "envoy", "traefik", "caddy"}
+	meshes          = []string{Reference, Relay}
+	apps            = []string{AppTCP, AppUnix}
+	protocols       = []string{ProtocolHTTP, ProtocolOpaque}
+	decisions       = []string{ModeOff, ModeDryRun, ModeOn}
+	switches        = []string{ModeOff, ModeOn}
+	modes           = []string{ModeOff, ModeShadow, ModeOn}
+	sidecars        = []string{SidecarsNone, SidecarsClient, SidecarsServer, SidecarsBoth}
+	mtls            = []string{MTLSStrict, MTLSPermissive, MTLSOff}
+	balances        = []string{balanceDefault, "least_request"}
+	gatewayBalances = []string{balanceDefault, "least_request", "peak_ewma", "random", "hash"}
+	arrivals        = []string{ArrivalsConstant, ArrivalsPoisson, ArrivalsRamp, ArrivalsRecorded}
+	drivers         = []string{DriverNative, DriverVegeta}
+	pacings         = []string{PacingPrecise, PacingEconomical}
+	orders          = []string{CallsAtOnce, CallsInOrder}
+	methods         = []string{"GET", "POST", "PUT", "PATCH", "DELETE"}
+	operators       = []string{"<=", ">=", "<", ">"} // the longer first: they are matched in this order
 )

@@ -58,6 +58,7 @@ const (
 	KindGateway  = topologies.KindGateway
 	KindSidecar  = topologies.KindSidecar
 	KindControl  = topologies.KindControl
+	KindIssuer   = topologies.KindIssuer
 	KindWorkload = topologies.KindWorkload
 )
 
@@ -73,6 +74,7 @@ type Process struct {
 	Admin   string            // base URL of its admin listener, or of the workload itself
 	Ports   map[string]string // by purpose: inbound, outbound, outbound-SERVICE, ingress, app, http
 	Log     string            // file with its output
+	Access  string            // file with its access log; "": it writes none
 }
 
 // Exit is a process that ended unasked.
@@ -93,12 +95,13 @@ type NotReady struct {
 func (e *NotReady) Error() string { return e.Process + " was not ready: " + e.Reason }
 
 // Credentials and names that a deployer gives to every gateway of its own making, whatever its stages. They are demonstrations and protect
-// nothing: a deployment listens on loopback.
+// nothing: a deployment listens on loopback. What the declared requests carry stands in topologies.
 const (
-	DemoKey       = "demo"  // of consumer demo: what the declared requests carry
+	DemoKey       = topologies.DemoKey
 	ProbeKey      = "probe" // of consumer probe: limited so low that parity can see the limit act
 	ProbeConsumer = "probe"
-	ProbeRate     = 1 // per second
+	ProbeOpaque   = "probing-token" // what the authorization server knows consumer probe by
+	ProbeRate     = 1               // per second
 	ProbeBurst    = 3
 
 	DeclaredPolicy = "declared" // name of the rate limit that the experiment declares

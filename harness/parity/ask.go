@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"crossroads/harness/deploy"
 	"crossroads/topologies"
@@ -19,7 +20,7 @@ import (
 // client asks like a stranger: no connection is kept, for an idle one would be counted among the sockets measured later, nothing is
 // unpacked and no redirection is followed.
 var client = &http.Client{
-	Transport:     &http.Transport{DisableKeepAlives: true, DisableCompression: true, Proxy: nil},
+	Transport:     &http.Transport{DisableKeepAlives: true, DisableCompression: true, Proxy: nil, ExpectContinueTimeout: time.Second},
 	Timeout:       timeout,
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 }

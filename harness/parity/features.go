@@ -12,29 +12,53 @@ import (
 
 const (
 	keyField    = "X-Api-Key"
+	tokenField  = "Authorization"
 	policyField = "RateLimit-Policy"
 )
 
-// keyAuth tries every gateway without a key and with a wrong one. A stage that is on refuses both with 401; one that is off or in
-// shadow lets both pass, for a stage that acts where it should not falsifies a comparison as much.
+// attempt is a declared request with wrong credentials, and what it is called in a finding.
+type attempt struct {
+	what   string
+	change change
+}
+
+// keyAuth tries every gateway without a key and with a wrong one.
 func (c *checker) keyAuth(ctx context.Context) []string {
+	return c.refuses(ctx, topologies.StageKeyAuth, attempt{"without a key", change{keyField, ""}}, attempt{"with a wrong key", change{keyField, "not a key of anybody"}})
+}
+
+// jwt tries without a token, with one that somebody else signed, and with half of one.
+func (c *checker) jwt(ctx context.Context) []string {
+	forged, real := topologies.ForgedToken(topologies.DemoConsumer), topologies.DemoToken()
+	return c.refuses(ctx, topologies.StageJWT, attempt{"without a signed token", change{tokenField, ""}},
+		attempt{"with a forged token", change{tokenField, "Bearer " + forged}}, attempt{"with a token cut short", change{tokenField, "Bearer " + real[:len(real)/2]}})
+}
+
+// introspection tries without a token and with one that the authorization server does not know.
+func (c *checker) introspection(ctx context.Context) []string {
+	return c.refuses(ctx, topologies.StageIntrospection, attempt{"without an opaque token", change{topologies.OpaqueField, ""}},
+		attempt{"with an unknown token", change{topologies.OpaqueField, "a-token-of-nobody"}})
+}
+
+// refuses holds what a gateway answers to wrong credentials against how the stage is declared. A stage that is on refuses them with 401;
+// one that is off or in shadow lets them pass, for a stage that acts where it should not falsifies a comparison as much.
+func (c *checker) refuses(ctx context.Context, stage string, attempts ...attempt) []string {
 	g := c.arm.Topology.Gateway
 	if g == nil {
 		return nil
 	}
-	on := g.Stages.KeyAuth != nil && g.Stages.KeyAuth.Mode == topologies.ModeOn
-	tries := []struct{ what, key string }{{"without a key", ""}, {"with a wrong key", "not a key of anybody"}}
-	return each(c.deployment.Entries(), func(entry deploy.Entry) []string {
+	on := g.Stages.Mode(stage) == topologies.ModeOn
+	return c.tries(ctx, stage, func(entry deploy.Entry) []string {
 		var found []string
-		for _, try := range tries {
-			got, err := c.ask(ctx, entry.URL, c.first(), 0, change{keyField, try.key})
+		for _, try := range attempts {
+			got, err := c.ask(ctx, entry.URL, c.first(), 0, try.change)
 			switch {
 			case err != nil:
 				found = append(found, one("a request %s at %s: %v", try.what, entry.Name, err)...)
 			case on && got.status != http.StatusUnauthorized:
-				found = append(found, one("a request %s at %s was answered %d where key_auth is on: 401 was due", try.what, entry.Name, got.status)...)
+				found = append(found, one("a request %s at %s was answered %d where %s is on: 401 was due", try.what, entry.Name, got.status, stage)...)
 			case !on && got.status == http.StatusUnauthorized:
-				found = append(found, one("a request %s at %s was answered 401 where key_auth is not on", try.what, entry.Name)...)
+				found = append(found, one("a request %s at %s was answered 401 where %s is not on", try.what, entry.Name, stage)...)
 			}
 		}
 		return found
@@ -48,9 +72,11 @@ func (c *checker) rateLimit(ctx context.Context) []string {
 	if g == nil {
 		return nil
 	}
-	on := g.Stages.RateLimit != nil && g.Stages.RateLimit.Mode == topologies.ModeOn
-	known := g.Stages.KeyAuth != nil && g.Stages.KeyAuth.Mode == topologies.ModeOn
-	return each(c.deployment.Entries(), func(entry deploy.Entry) []string {
+	on, known := g.Stages.Mode(topologies.StageRateLimit) == topologies.ModeOn, false
+	for _, stage := range []string{topologies.StageKeyAuth, topologies.StageJWT, topologies.StageIntrospection} {
+		known = known || g.Stages.Mode(stage) == topologies.ModeOn
+	}
+	return c.tries(ctx, topologies.StageRateLimit, func(entry deploy.Entry) []string {
 		if on && !known {
 			return c.announced(ctx, entry, g.Stages.RateLimit)
 		}
@@ -58,18 +84,21 @@ func (c *checker) rateLimit(ctx context.Context) []string {
 	})
 }
 
+// probing are the credentials of the probe consumer, whichever a gateway looks at. Where nobody asks for a kind, sending it changes nothing.
+var probing = []change{{keyField, deploy.ProbeKey}, {tokenField, "Bearer " + topologies.SignedToken(deploy.ProbeConsumer)}, {topologies.OpaqueField, deploy.ProbeOpaque}}
+
 // exceeded sends more than the burst of the probe consumer in one go.
 func (c *checker) exceeded(ctx context.Context, entry deploy.Entry, on bool) []string {
 	var passed, limited int
 	for range deploy.ProbeBurst + 2 {
-		got, err := c.ask(ctx, entry.URL, c.first(), 0, change{keyField, deploy.ProbeKey})
+		got, err := c.ask(ctx, entry.URL, c.first(), 0, probing...)
 		switch {
 		case err != nil:
 			return one("a request of the probe consumer at %s: %v", entry.Name, err)
 		case got.status == http.StatusTooManyRequests:
 			limited++
 		case got.status == http.StatusUnauthorized:
-			return one("the probe consumer's key is not known at %s: the limit could not be tried", entry.Name)
+			return one("the probe consumer is not known at %s: the limit could not be tried", entry.Name)
 		case !on && got.header.Get(policyField) != "":
 			return one("answers at %s announce the limit %s where rate_limit is not on", entry.Name, got.header.Get(policyField))
 		default:

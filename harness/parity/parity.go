@@ -19,7 +19,7 @@ import (
 
 // Failure is one probe that did not find what the topology says.
 type Failure struct {
-	Probe string // answers, hops, work, key_auth, rate_limit, mtls, composition, authorization, terms, origin_calls, relays, opaque or app
+	Probe string // answers, hops, work, stages, upstream, mtls, composition, terms, origin_calls, relays, opaque, app, or the name of a stage
 	Text  string
 }
 
@@ -50,8 +50,16 @@ func Check(ctx context.Context, arm *topologies.Arm, d deploy.Deployment) []Fail
 		{"answers", c.answers},
 		{"hops", c.hops},
 		{"work", c.work},
-		{"key_auth", c.keyAuth},
-		{"rate_limit", c.rateLimit},
+		{"stages", c.stages},
+		{topologies.StageAccessLog, c.accessLog},
+		{topologies.StageCORS, c.cors},
+		{topologies.StageKeyAuth, c.keyAuth},
+		{topologies.StageJWT, c.jwt},
+		{topologies.StageIntrospection, c.introspection},
+		{topologies.StageAuthorization, c.rules},
+		{topologies.StageRateLimit, c.rateLimit},
+		{topologies.StageBodyLimit, c.bodyLimit},
+		{"upstream", c.upstream},
 		{"mtls", c.mtls},
 		{"composition", c.composition},
 		{"authorization", c.authorization},

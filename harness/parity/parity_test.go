@@ -41,11 +41,14 @@ topologies:
   mesh-plain: {mesh: {sidecars: both, mtls: off}}
   gateway+mesh: {extends: [gateway, mesh]}
   retrying: {extends: [mesh], mesh: {retries: on, breaker: off}}
+  all: {gateway: {stages: {access_log: on, cors: on, key_auth: on, jwt: on, introspection: on, authorization: on, rate_limit: on, body_limit: {max: 1KiB}},
+    upstream: {balance: random, retries: on, breaker: on, health: on, bulkhead: on}}}
+  watching: {gateway: {stages: {cors: shadow, key_auth: shadow, jwt: shadow, introspection: shadow, authorization: shadow, rate_limit: shadow}}}
 load:
   rates: [100]
   requests:
-    - {path: /, headers: {X-Api-Key: demo}}
-    - {method: POST, path: /orders, headers: {X-Api-Key: demo}, body: {size: 64B}}
+    - {path: /}
+    - {method: POST, path: /orders, body: {size: 64B}}
 `
 
 // system is a fake deployment that does everything right, unless told to lie.
@@ -66,6 +69,8 @@ type system struct {
 	wrongSize         bool          // the origin answers with another size than declared
 	alive             bool          // of the probe: answers with HTML instead of the workload's report
 
+	guard *guard // the stages that are not above; nil: there is no gateway
+
 	probes  atomic.Int64
 	origin  *httptest.Server
 	entry   *httptest.Server
@@ -82,9 +87,10 @@ func start(t *testing.T, arm string, lie func(*system)) (*system, *topologies.Ar
 	require.True(t, known)
 	s := &system{arm: a, policy: `"probe";q=3;w=3, "declared";q=10000;w=1`, changed: func(body []byte, _ string) []byte { return body }}
 	if g := a.Topology.Gateway; g != nil {
-		s.keys = g.Stages.KeyAuth != nil && g.Stages.KeyAuth.Mode == "on"
+		s.keys = g.Stages.Mode("key_auth") == "on"
 		s.consumers = s.keys
-		s.limit = g.Stages.RateLimit != nil && g.Stages.RateLimit.Mode == "on"
+		s.limit = g.Stages.Mode("rate_limit") == "on"
+		s.guard = newGuard(t, g)
 	}
 	if m := a.Topology.Mesh; m != nil {
 		s.inbound = map[string]func() string{
@@ -117,6 +123,7 @@ func (s *system) config(w http.ResponseWriter, _ *http.Request) {
 
 // work is the origin.
 func (s *system) work(w http.ResponseWriter, r *http.Request) {
+	_, _ = io.Copy(io.Discard, r.Body)
 	if r.Header.Get(workload.HeaderProbe) != "" {
 		s.report(w, r, true)
 		return
@@ -136,6 +143,7 @@ func (s *system) proxy(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("RateLimit-Policy", s.policy)
 	}
 	switch {
+	case s.guard.answers(w, r):
 	case s.keys && key != "demo" && key != "probe":
 		w.WriteHeader(http.StatusUnauthorized)
 	case s.limit && s.consumers && key == "probe" && s.probes.Add(1) > deploy.ProbeBurst:
@@ -170,6 +178,9 @@ func (s *system) report(w http.ResponseWriter, r *http.Request, honest bool) {
 }
 
 func (s *system) Entries() []deploy.Entry {
+	if s.guard != nil {
+		return []deploy.Entry{{Name: "gateway-1", URL: s.entry.URL}}
+	}
 	return []deploy.Entry{{Name: "shop", URL: s.entry.URL}}
 }
 
@@ -177,6 +188,9 @@ func (s *system) Processes() []deploy.Process {
 	var all []deploy.Process
 	if !s.unlisted {
 		all = append(all, deploy.Process{ID: "shop-1", Kind: deploy.KindWorkload, Service: "shop", Admin: s.origin.URL})
+	}
+	if s.guard != nil && !s.guard.unlisted {
+		all = append(all, deploy.Process{ID: "gateway-1", Kind: deploy.KindGateway, Admin: s.guard.admin.URL, Access: s.guard.log})
 	}
 	if s.sidecar != "" {
 		all = append(all, deploy.Process{ID: "sidecar-shop-1", Kind: deploy.KindSidecar, Service: "shop", Admin: s.admin.URL, Ports: map[string]string{"inbound": s.sidecar}})
@@ -209,7 +223,7 @@ func closedPort(t *testing.T) string {
 }
 
 func TestHonestSystemsPass(t *testing.T) {
-	for _, arm := range []string{"direct", "gateway", "plain-gateway", "limited", "shadow", "mesh", "permissive", "mesh-plain", "gateway+mesh", "retrying"} {
+	for _, arm := range []string{"direct", "gateway", "plain-gateway", "limited", "shadow", "all", "watching", "mesh", "permissive", "mesh-plain", "gateway+mesh", "retrying"} {
 		t.Run(arm, func(t *testing.T) {
 			s, a := start(t, arm, nil)
 			require.Empty(t, Check(t.Context(), a, s))
@@ -280,15 +294,57 @@ func TestLiesAreFound(t *testing.T) {
 		{"a limit that lets nothing pass", "gateway", func(_ *testing.T, s *system) { s.probes.Store(deploy.ProbeBurst) },
 			"rate_limit", "every request of the probe consumer"},
 		{"a limit alone that does not act", "limited", func(_ *testing.T, s *system) { s.limit = false },
-			"rate_limit", `RateLimit-Policy at shop is "" where rate_limit is on: "declared";q=10000 was due`},
+			"rate_limit", `RateLimit-Policy at gateway-1 is "" where rate_limit is on: "declared";q=10000 was due`},
 		{"a limit with another quota", "limited", func(_ *testing.T, s *system) { s.policy = `"declared";q=10` },
 			"rate_limit", "was due"},
 		{"a limit announced that nobody declared", "plain-gateway", func(_ *testing.T, s *system) { s.limit = true },
-			"rate_limit", "answers at shop announce the limit"},
+			"rate_limit", "answers at gateway-1 announce the limit"},
 		{"a limit that nobody declared", "plain-gateway", func(_ *testing.T, s *system) {
 			s.limit, s.consumers, s.policy = true, true, ""
 		},
 			"rate_limit", "were answered 429 where rate_limit is not on"},
+		{"a gateway that says it does less", "all", func(_ *testing.T, s *system) { s.guard.says["jwt"] = "off" },
+			"stages", "gateway-1 says that jwt is off where on is declared"},
+		{"a gateway that says it only looks", "all", func(_ *testing.T, s *system) { s.guard.says["cors"] = "shadow" },
+			"stages", "gateway-1 says that cors is shadow where on is declared"},
+		{"a gateway that says nothing", "plain-gateway", func(_ *testing.T, s *system) { s.guard.silent = true },
+			"stages", "gateway-1 does not say which stages it has in force"},
+		{"a gateway that nobody lists", "plain-gateway", func(_ *testing.T, s *system) { s.guard.unlisted = true },
+			"stages", "the deployment lists no gateway"},
+		{"tokens not asked for", "all", func(_ *testing.T, s *system) { s.guard.does["jwt"] = "off" },
+			"jwt", "a request with a forged token at gateway-1 was answered 200 where jwt is on: 401 was due"},
+		{"a forged token believed", "all", func(_ *testing.T, s *system) { s.guard.gullible = true },
+			"jwt", "a request with a forged token at gateway-1 was answered 200"},
+		{"tokens asked for in shadow", "watching", func(_ *testing.T, s *system) { s.guard.does["jwt"] = "on" },
+			"jwt", "was answered 401 where jwt is not on"},
+		{"opaque tokens not asked about", "all", func(_ *testing.T, s *system) { s.guard.does["introspection"] = "off" },
+			"introspection", "with an unknown token at gateway-1 was answered 200"},
+		{"rules that deny nothing", "all", func(_ *testing.T, s *system) { s.guard.does["authorization"] = "off" },
+			"authorization", "a request for /crossroads-denied at gateway-1 was answered 200 where authorization is on: 403 was due"},
+		{"rules that nobody declared", "plain-gateway", func(_ *testing.T, s *system) { s.guard.does["authorization"] = "on" },
+			"authorization", "was answered 403 where authorization is not on"},
+		{"a preflight not answered", "all", func(_ *testing.T, s *system) { s.guard.does["cors"] = "off" },
+			"cors", "was answered 401 where cors is on: 204 was due"},
+		{"a foreign page allowed", "all", func(_ *testing.T, s *system) { s.guard.open = true },
+			"cors", `from https://foreign.crossroads.invalid at gateway-1 was answered with the allowed origin`},
+		{"pages allowed that nobody declared", "plain-gateway", func(_ *testing.T, s *system) { s.guard.does["cors"] = "on" },
+			"cors", `"" was due`},
+		{"a long body let through", "all", func(_ *testing.T, s *system) { s.guard.limit = 0 },
+			"body_limit", "a body of 1025 bytes at gateway-1 was answered 200 where body_limit is 1KiB: 413 was due"},
+		{"a body refused that may be as long", "all", func(_ *testing.T, s *system) { s.guard.limit = 1023 },
+			"body_limit", "a body of 1024 bytes at gateway-1 was answered 413"},
+		{"a body refused without a limit", "plain-gateway", func(_ *testing.T, s *system) { s.guard.limit = 1 << 20 },
+			"body_limit", "was answered 413"},
+		{"a log without the line", "all", func(_ *testing.T, s *system) { s.guard.does["access_log"] = "off" },
+			"access_log", "the access log of gateway-1 has no line of a request"},
+		{"no log at all", "all", func(_ *testing.T, s *system) { s.guard.log = "" },
+			"access_log", "gateway-1 keeps no access log where access_log is on"},
+		{"a shadow that does not look", "watching", func(_ *testing.T, s *system) { s.guard.does["authorization"] = "off" },
+			"authorization", "gateway-1 did not count the requests of the probe where authorization is in shadow"},
+		{"other terms towards the service", "all", func(_ *testing.T, s *system) {
+			s.guard.config = `{"upstreams":{"shop":{"balance":"random"}},"routes":[{}]}`
+		},
+			"upstream", "Retries:off"},
 		{"plaintext served under strict", "mesh", func(t *testing.T, s *system) { s.inbound = func() string { return plainPort(t, 200) } },
 			"mtls", "sidecar-shop-1: a plaintext request was served under mtls: strict"},
 		{"no certificate asked for under strict", "gateway+mesh", func(t *testing.T, s *system) {
@@ -310,6 +366,7 @@ func TestLiesAreFound(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			s, arm := start(t, tt.arm, func(s *system) { tt.lie(t, s) })
 			failures := Check(t.Context(), arm, s)
 			require.NotEmpty(t, failures)

@@ -123,6 +123,12 @@ topologies:
   plain: {gateway: {}}
   limited: {gateway: {stages: {rate_limit: {rate: 100k, burst: 10k}}}}
   shadow: {gateway: {stages: {key_auth: shadow, rate_limit: {mode: shadow, rate: 100k, burst: 10k}}}}
+  jwt: {gateway: {stages: {jwt: on}}}
+  introspection: {gateway: {stages: {introspection: on, rate_limit: on}}}
+  guarded: {gateway: {stages: {cors: on, authorization: on, body_limit: {max: 64KiB}, access_log: on}}}
+  watching: {gateway: {stages: {cors: shadow, jwt: shadow, introspection: shadow, authorization: shadow}}}
+  terms: {gateway: {upstream: {balance: peak_ewma, retries: on, breaker: on, health: on, bulkhead: on}}}
+  everything: {extends: [gateways, jwt, introspection, guarded, terms, strict]}
   client: {mesh: {sidecars: client, mtls: off}}
   server: {mesh: {sidecars: server, mtls: permissive}}
   permissive: {mesh: {sidecars: both, mtls: permissive}}
@@ -149,6 +155,12 @@ func everyArrangementIsWhatItSays(t *testing.T, d *process.Deployer) {
 	mistaken := map[string]struct{ as, probe string }{
 		"limited":            {"plain", "rate_limit"},
 		"shadow":             {"limited", "rate_limit"},
+		"jwt":                {"introspection", "introspection"},
+		"introspection":      {"jwt", "jwt"},
+		"watching":           {"guarded", "authorization"},
+		"guarded":            {"watching", "cors"},
+		"terms":              {"plain", "upstream"},
+		"everything":         {"gateway+permissive", "stages"},
 		"client":             {"strict", "hops"},
 		"server":             {"client", "hops"},
 		"off":                {"strict", "mtls"},

@@ -118,8 +118,8 @@ func (r Rival) VersionIn(said []byte) string {
 
 // Render implements process.RivalRenderer.
 func (f Found) Render(s process.RivalSpec) (process.RivalProgram, error) {
-	if no := f.refuse(s.Gateway.Stages); no != nil {
-		return process.RivalProgram{}, fmt.Errorf("%s cannot do the stage %s: %s", f.Name, no.stage, no.reason)
+	if no := f.refuses(&s.Gateway); no != nil {
+		return process.RivalProgram{}, fmt.Errorf("%s cannot do %s: %s", f.Name, no.what(), no.reason)
 	}
 	p, err := newPlan(s)
 	if err != nil {

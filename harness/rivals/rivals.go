@@ -25,12 +25,21 @@ type Rival struct {
 	Get     string                                  // how to come by the program
 	version []string                                // arguments that make it say its version
 	says    string                                  // where in its answer that stands: a regular expression with one group
+	does    []string                                // of lacking: what is rendered for this one all the same
 	refuse  func(topologies.GatewayStages) *refusal // nil: it can do all that is declared
 	render  func(*plan) (process.RivalProgram, error)
 }
 
-// refusal names a stage that a rival cannot do, and why.
+// refusal names a stage, or a term of the upstream, that a rival cannot do, and why.
 type refusal struct{ stage, reason string }
+
+// what is the refused thing as a sentence names it.
+func (r *refusal) what() string {
+	if strings.HasPrefix(r.stage, "upstream.") {
+		return r.stage
+	}
+	return "the stage " + r.stage
+}
 
 // All lists the rivals in alphabetical order.
 func All() []Rival { return []Rival{caddy(), envoy(), haproxy(), nginx(), traefik()} }
@@ -72,9 +81,9 @@ func usable(arm string, g *topologies.Gateway) (Found, error) {
 	if !known {
 		return Found{}, &Unusable{Arm: arm, Rival: g.Use, Reason: fmt.Sprintf("gateway %q is not known here", g.Use), Mend: "known are reference, " + names()}
 	}
-	if no := r.refuse(g.Stages); no != nil {
-		return Found{}, &Unusable{Arm: arm, Rival: r.Name, Reason: fmt.Sprintf("%s cannot do the stage %s: %s", r.Name, no.stage, no.reason),
-			Mend: fmt.Sprintf("in %s take the stage %s out, or write use: reference", arm, no.stage)}
+	if no := r.refuses(g); no != nil {
+		return Found{}, &Unusable{Arm: arm, Rival: r.Name, Reason: fmt.Sprintf("%s cannot do %s: %s", r.Name, no.what(), no.reason),
+			Mend: fmt.Sprintf("in %s take %s out, or write use: reference", arm, no.what())}
 	}
 	found, err := r.Find()
 	if err != nil {

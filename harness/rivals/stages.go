@@ -5,7 +5,9 @@ import (
 	"encoding/hex"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"crossroads/harness/deploy"
@@ -62,9 +64,46 @@ func whole(n float64) string { return strconv.FormatFloat(n, 'f', 0, 64) }
 
 // Names of stages, as experiments write them.
 const (
-	keyAuth   = "key_auth"
-	rateLimit = "rate_limit"
+	keyAuth   = topologies.StageKeyAuth
+	rateLimit = topologies.StageRateLimit
 )
+
+// lacking are the stages and terms for which no rival's configuration is rendered, with the reason. A rival that gets one names it in
+// its does.
+var lacking = map[string]string{
+	topologies.StageAccessLog:     "no access log with the fields of the reference gateway's is rendered for rivals",
+	topologies.StageCORS:          "answering preflights is not rendered for rivals",
+	topologies.StageJWT:           "verifying signed tokens is not rendered for rivals",
+	topologies.StageIntrospection: "asking an authorization server about tokens is not rendered for rivals",
+	topologies.StageAuthorization: "rules of who may do what are not rendered for rivals",
+	topologies.StageBodyLimit:     "rivals are rendered without a limit on bodies",
+	"upstream.retries":            "trying again within a budget has no equivalent here: rivals are rendered with their own retries off",
+	"upstream.breaker":            "a breaker is not rendered for rivals",
+	"upstream.health":             "active checks are not rendered for rivals",
+	"upstream.bulkhead":           "bounds on what is in flight are not rendered for rivals",
+	"upstream.balance":            "rivals are rendered with round robin",
+}
+
+// refuses looks for what is declared and lacking, and not among what the rival does; then for what it cannot do in the way declared. nil: it
+// can do everything.
+func (r Rival) refuses(g *topologies.Gateway) *refusal {
+	var asked []string
+	for _, s := range g.Stages.All() {
+		if declared(s.Mode) {
+			asked = append(asked, s.Name)
+		}
+	}
+	for _, term := range g.Upstream.Features() {
+		name, _, _ := strings.Cut(term, "=")
+		asked = append(asked, "upstream."+name)
+	}
+	for _, name := range asked {
+		if reason, none := lacking[name]; none && !slices.Contains(r.does, name) {
+			return &refusal{name, reason}
+		}
+	}
+	return r.refuse(g.Stages)
+}
 
 // forwardsOnly refuses every stage.
 func forwardsOnly(name string) func(topologies.GatewayStages) *refusal {

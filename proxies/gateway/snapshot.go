@@ -1,15 +1,11 @@
 package gateway
 
 import (
-	"crypto/sha256"
 	"crypto/tls"
-	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"hash/maphash"
 	"reflect"
 	"slices"
-	"strings"
 
 	"crossroads/proxies/config"
 	"crossroads/proxies/discovery"
@@ -163,23 +159,6 @@ func (s *snapshot) buildRoutes(parts *telemetry.Parts) error {
 	index, err := route.Build(rules)
 	s.index = index
 	return err
-}
-
-// describe writes the chain and its settings in words and as a hash, so that a record can prove what ran.
-func (s *snapshot) describe() {
-	modes := s.config.Stages.Modes()
-	var words []string
-	for _, st := range s.chain.Stages {
-		word := st.Name()
-		if modes[word] == config.Shadow {
-			word += "=shadow"
-		}
-		words = append(words, word)
-	}
-	s.stages = strings.Join(words, ",")
-	settings, _ := json.Marshal(s.config.Stages) // strings and numbers: cannot fail
-	sum := sha256.Sum256(append([]byte(s.stages+"\n"), settings...))
-	s.hash = hex.EncodeToString(sum[:8])
 }
 
 // tolerated reads the words of a route's tolerate.

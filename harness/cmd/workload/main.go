@@ -1,19 +1,15 @@
-// Command workload plays one node of a declared application.
+// Command workload plays one node of a declared application, or the authorization server that a gateway asks about opaque tokens.
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
-	"net"
 	"os"
-	"os/signal"
 	"runtime/debug"
 	"strings"
-	"syscall"
 	"time"
 
 	"crossroads/harness/workload"
@@ -24,6 +20,7 @@ const usage = `workload plays one node of the application that an experiment fil
 
 Usage:
   workload run --experiment FILE --service NAME [--replica N] --listen ADDR[,ADDR] [--peers FILE|JSON] [--calibration N]
+  workload issuer --config FILE --listen ADDR
   workload calibrate
   workload version
 
@@ -36,6 +33,10 @@ run
                       addresses every one is called in turn; a sidecar's outbound address serves for all
   --calibration N     iterations a microsecond, as calibrate prints them; without it the node calibrates itself
   --grace DURATION    how long requests in flight may take after SIGTERM (default 5s)
+
+issuer                an authorization server that answers what opaque tokens mean (RFC 7662) at /introspect
+  --config FILE       JSON: {"client": "gateway", "secret": "...", "issuer": "https://...", "tokens": {"TOKEN": "SUBJECT"}}
+  --listen ADDR       as above
 
 Examples:
   workload run --experiment single.yaml --service app --listen 127.0.0.1:9000
@@ -55,6 +56,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 	switch command {
 	case "run":
 		return serve(args, stdout, stderr)
+	case "issuer":
+		return issue(args, stdout, stderr)
 	case "calibrate":
 		c, err := workload.Calibrate()
 		if err != nil {
@@ -129,7 +132,7 @@ func serve(args []string, stdout, stderr io.Writer) int {
 	if err != nil {
 		return fail(stderr, 2, err, "--peers says where each service called is")
 	}
-	if err := o.listenAndServe(node, stdout); err != nil {
+	if err := listenAndServe(node, fmt.Sprintf("%s-%d", o.service, o.replica), o.listen, o.grace, stdout); err != nil {
 		return fail(stderr, 1, err, "")
 	}
 	return 0
@@ -169,50 +172,4 @@ func readPeers(text string) (map[string][]string, error) {
 		return nil, fmt.Errorf("peers: expected {\"service\": [\"host:port\", ...]}: %w", err)
 	}
 	return peers, nil
-}
-
-func (o *options) listenAndServe(node *workload.Node, stdout io.Writer) error {
-	listeners, err := listenAll(o.listen)
-	if err != nil {
-		return fmt.Errorf("listen for %s: %w", o.service, err)
-	}
-	stop, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
-	defer cancel()
-	ended := make(chan error, len(listeners))
-	for _, l := range listeners {
-		fmt.Fprintf(stdout, "workload %s-%d on %s\n", o.service, o.replica, l.Addr())
-		go func() { ended <- node.Serve(l) }()
-	}
-	select {
-	case err := <-ended:
-		return fmt.Errorf("serve %s: %w", o.service, err)
-	case <-stop.Done():
-	}
-	bounded, done := context.WithTimeout(context.Background(), o.grace)
-	defer done()
-	// What is still in flight when the grace is over is cut off by the end of the process; that is a normal stop too.
-	if err := node.Shutdown(bounded); err != nil && !errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("stop %s: %w", o.service, err)
-	}
-	return nil
-}
-
-// listenAll opens every address of a list separated by commas, or none.
-func listenAll(addresses string) ([]net.Listener, error) {
-	var open []net.Listener
-	for address := range strings.SplitSeq(addresses, ",") {
-		network := "tcp"
-		if path, isUnix := strings.CutPrefix(address, "unix:"); isUnix {
-			network, address = "unix", path
-		}
-		l, err := net.Listen(network, address)
-		if err != nil {
-			for _, l := range open {
-				_ = l.Close()
-			}
-			return nil, err
-		}
-		open = append(open, l)
-	}
-	return open, nil
 }

@@ -257,12 +257,12 @@ func (r *deployment) exited(p *running, reason string) {
 // show is the process as the rest of the harness sees it.
 func (p *running) show() deploy.Process {
 	admin := p.node.ports[portAdmin]
-	if p.node.Kind == deploy.KindWorkload {
+	if admin == "" { // a workload or an issuer answers about itself where it answers everybody
 		admin = p.node.ports[portHTTP]
 	}
 	return deploy.Process{
 		ID: p.node.ID, Kind: p.node.Kind, Service: p.node.Service, PID: p.pid,
-		Admin: "http://" + admin, Ports: maps.Clone(p.node.ports), Log: p.node.log,
+		Admin: "http://" + admin, Ports: maps.Clone(p.node.ports), Log: p.node.log, Access: p.node.access,
 	}
 }
 

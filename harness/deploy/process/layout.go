@@ -16,6 +16,7 @@ type node struct {
 	ports  map[string]string // host:port by purpose
 	log    string
 	config string
+	access string // its access log, where it writes one
 }
 
 // Purposes of ports, as deploy.Process shows them.
@@ -35,6 +36,7 @@ type layout struct {
 	arm       *topologies.Arm
 	nodes     []*node
 	control   *node
+	issuer    *node
 	gateways  []*node
 	workloads map[string][]*node // by service, in order of replicas
 	sidecars  map[string][]*node
@@ -101,6 +103,8 @@ func (l *layout) purposes(n *node) []string {
 	switch n.Kind {
 	case deploy.KindControl:
 		return []string{portBootstrap, portSnapshots, portAdmin}
+	case deploy.KindIssuer:
+		return []string{portHTTP}
 	case deploy.KindWorkload:
 		if l.arm.UnixApp() && l.arm.Inbound(n.Service) {
 			return []string{portHTTP, portApp}
@@ -146,6 +150,8 @@ func (l *layout) add(n *node) {
 	switch n.Kind {
 	case deploy.KindControl:
 		l.control = n
+	case deploy.KindIssuer:
+		l.issuer = n
 	case deploy.KindGateway:
 		l.gateways = append(l.gateways, n)
 	case deploy.KindWorkload:
@@ -259,9 +265,9 @@ func (l *layout) entries() []deploy.Entry {
 }
 
 // waves is the order of start. Who is asked for something on the way up comes first: the control plane for SVIDs and endpoints, the
-// applications for nothing, the sidecars by gateways.
+// authorization server for what tokens mean, the applications for nothing, the sidecars by gateways.
 func (l *layout) waves() [][]*node {
-	order := [][]string{{deploy.KindControl, deploy.KindWorkload}, {deploy.KindSidecar}, {deploy.KindGateway}}
+	order := [][]string{{deploy.KindControl, deploy.KindIssuer, deploy.KindWorkload}, {deploy.KindSidecar}, {deploy.KindGateway}}
 	var waves [][]*node
 	for _, kinds := range order {
 		var wave []*node

@@ -28,9 +28,10 @@ func place(cpus []int) (restore func(), err error) {
 	return func() { _ = unix.SchedSetaffinity(0, &before) }, nil
 }
 
-// cpusFor is the declared placement of a kind of process; the control plane counts among the proxies.
+// cpusFor is the declared placement of a kind of process; the control plane counts among the proxies, the authorization server stands
+// with the application: somebody else runs it.
 func cpusFor(p topologies.Placement, kind string) []int {
-	if kind == deploy.KindWorkload {
+	if kind == deploy.KindWorkload || kind == deploy.KindIssuer {
 		return p.Workload
 	}
 	return p.Proxies

@@ -2,7 +2,6 @@ package process
 
 import (
 	"cmp"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -57,6 +56,8 @@ func (d *Deployer) render(l *layout) (map[string]program, error) {
 			p, err = d.workload(l, n, file)
 		case deploy.KindControl:
 			p, err = d.control(l, n)
+		case deploy.KindIssuer:
+			p, err = d.issuer(l, n)
 		case deploy.KindSidecar:
 			p, err = d.beside(l, n)
 		case deploy.KindGateway:
@@ -118,7 +119,7 @@ func (d *Deployer) control(l *layout, n *node) (program, error) {
 	c.Endpoints = filepath.Join(l.logs, "endpoints.yaml")
 	for _, id := range l.identities() {
 		token := config.Token{File: l.token(id), IDs: []string{id}}
-		if err := writeToken(token.File); err != nil {
+		if _, err := writeSecret(token.File); err != nil {
 			return program{}, err
 		}
 		c.Tokens = append(c.Tokens, token)
@@ -127,17 +128,6 @@ func (d *Deployer) control(l *layout, n *node) (program, error) {
 		return program{}, err
 	}
 	return d.proxy(l, n, c)
-}
-
-func writeToken(file string) error {
-	var secret [32]byte
-	if _, err := rand.Read(secret[:]); err != nil {
-		return fmt.Errorf("drawing a bootstrap token: %w", err)
-	}
-	if err := os.WriteFile(file, []byte(hex.EncodeToString(secret[:])+"\n"), 0o600); err != nil {
-		return fmt.Errorf("writing a bootstrap token: %w", err)
-	}
-	return nil
 }
 
 func (l *layout) roots() string { return filepath.Join(l.private, "roots.pem") }
@@ -258,81 +248,4 @@ func onOff(on bool) string {
 		return "on"
 	}
 	return "off"
-}
-
-// gateway renders the reference gateway, or hands over to a rival's renderer.
-func (d *Deployer) gateway(l *layout, n *node) (program, error) {
-	if l.reference() {
-		return d.proxy(l, n, l.gateway(n))
-	}
-	if l.arm.RelayGateway() {
-		return d.relay(l, n, l.relayInFront(n))
-	}
-	return d.rival(l, n, l.arm.Topology.Gateway.Use)
-}
-
-// reference says that the gateway is our own.
-func (l *layout) reference() bool {
-	use := l.arm.Topology.Gateway.Use
-	return use == "" || use == topologies.Reference
-}
-
-// gateway is the file of the reference gateway: a request that names a service by its host goes there, one whose path it composes is
-// composed, and everything else goes to the entry service.
-func (l *layout) gateway(n *node) config.Gateway {
-	var g config.Gateway
-	g.SetDefaults()
-	g.Version, g.Name, g.Listen, g.Admin.Address = 1, n.ID, []config.Listener{{Address: n.ports[portHTTP]}}, n.ports[portAdmin]
-	g.Drain.Grace = units.Duration(drainGrace)
-	if l.encrypted() {
-		g.Identity = l.identity(gatewayID)
-	}
-	for _, service := range l.entered() {
-		g.Upstreams.Set(service, l.upstream(service))
-	}
-	g.Routes = l.routes()
-	g.Stages = stagesOf(l.arm.Topology.Gateway.Stages)
-	return g
-}
-
-// upstream is a service as the gateway calls it.
-func (l *layout) upstream(service string) config.Upstream {
-	var u config.Upstream
-	u.SetDefaults()
-	u.Breaker.Mode = config.Off // the experiment declares breakers for the mesh alone
-	u.Endpoints = endpointsAt(l.addressesOf(service), "")
-	if l.encrypted() {
-		u.Endpoints, u.MTLS = endpointsAt(l.addressesOf(service), serviceID+service), "on"
-	}
-	return u
-}
-
-// stagesOf gives the declared stages the demonstration credentials, and the limit that parity tries. That limit holds for a consumer
-// of its own, so it needs authentication; the declared one alone shows itself in the RateLimit fields.
-func stagesOf(s topologies.GatewayStages) config.GatewayStages {
-	var stages config.GatewayStages
-	if s.KeyAuth != nil && s.KeyAuth.Mode != "off" {
-		stages.KeyAuth = &config.KeyAuth{Mode: config.Mode(s.KeyAuth.Mode), Keys: []config.Key{
-			{Consumer: "demo", SHA256: hashOf(deploy.DemoKey)},
-			{Consumer: deploy.ProbeConsumer, SHA256: hashOf(deploy.ProbeKey)},
-		}}
-	}
-	if s.RateLimit != nil && s.RateLimit.Mode != "off" {
-		limit := &config.RateLimit{}
-		limit.SetDefaults()
-		limit.Mode = config.Mode(s.RateLimit.Mode)
-		limit.Policies = []config.RateLimitPolicy{{Name: deploy.DeclaredPolicy, Rate: s.RateLimit.Rate, Burst: s.RateLimit.Burst}}
-		if stages.KeyAuth != nil {
-			limit.Policies = append(limit.Policies, config.RateLimitPolicy{
-				Name: "probe", Key: []string{"consumer"}, Rate: deploy.ProbeRate, Burst: deploy.ProbeBurst, Only: []string{deploy.ProbeConsumer},
-			})
-		}
-		stages.RateLimit = limit
-	}
-	return stages
-}
-
-func hashOf(key string) string {
-	sum := sha256.Sum256([]byte(key))
-	return hex.EncodeToString(sum[:])
 }

@@ -5,7 +5,9 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -35,6 +37,11 @@ topologies:
   mesh-server: {mesh: {sidecars: server, mtls: permissive}}
   gateway+mesh: {extends: [gateway, mesh]}
   gateway+plain: {extends: [gateway, mesh-plain]}
+  tokens: {gateway: {replicas: 2, stages: {jwt: on, introspection: {mode: shadow, max_age: 5s}, rate_limit: on}}}
+  guarded: {gateway: {stages: {cors: on, authorization: on, body_limit: {max: 64KiB}, access_log: on}}}
+  watched: {gateway: {stages: {key_auth: shadow, authorization: shadow}}}
+  known: {gateway: {stages: {key_auth: on, authorization: on}}}
+  terms: {gateway: {upstream: {balance: least_request, retries: on, breaker: on, health: on, bulkhead: on}}}
   nginx: {gateway: {use: nginx}}
   nginx+mesh: {extends: [nginx, mesh], mesh: {mtls: permissive}}
 load: {rates: [100], requests: [{path: /, headers: {X-Api-Key: demo}}]}
@@ -93,7 +100,7 @@ func (r rendered) peersOf(t *testing.T, id string) map[string][]string {
 
 // Every file that any arm needs is one that the proxies read without a fault.
 func TestRenderedFilesAreValid(t *testing.T) {
-	for _, name := range []string{"direct", "gateway", "gateways", "limited", "mesh", "mesh-plain", "mesh-client", "mesh-server", "gateway+mesh", "gateway+plain"} {
+	for _, name := range []string{"direct", "gateway", "gateways", "limited", "tokens", "guarded", "watched", "known", "terms", "mesh", "mesh-plain", "mesh-client", "mesh-server", "gateway+mesh", "gateway+plain"} {
 		t.Run(name, func(t *testing.T) {
 			r, err := renderArm(t, name, nil)
 			require.NoError(t, err)
@@ -108,6 +115,8 @@ func TestRenderedFilesAreValid(t *testing.T) {
 					_, err = config.LoadSidecar(n.config)
 				case deploy.KindControl:
 					_, err = config.LoadControl(n.config)
+				case deploy.KindIssuer:
+					require.Contains(t, r.programs[n.ID].args, "issuer")
 				}
 				require.NoError(t, err, n.ID)
 				for _, address := range n.ports {
@@ -119,6 +128,58 @@ func TestRenderedFilesAreValid(t *testing.T) {
 			require.NoError(t, err)
 		})
 	}
+}
+
+func (r rendered) gatewayFile(t *testing.T) *config.Gateway {
+	t.Helper()
+	g, err := config.LoadGateway(r.node(t, "gateway-1").config)
+	require.NoError(t, err)
+	return g
+}
+
+// TestStagesAreRendered: each with its mode, its settings and the credentials that the declared requests carry.
+func TestStagesAreRendered(t *testing.T) {
+	r, err := renderArm(t, "tokens", nil)
+	require.NoError(t, err)
+	g := r.gatewayFile(t)
+	keys, err := os.ReadFile(g.Stages.JWT.Keys.File)
+	require.NoError(t, err)
+	require.JSONEq(t, string(topologies.KeySet()), string(keys))
+	require.Equal(t, config.Shadow, g.Stages.Introspection.Mode)
+	require.Equal(t, 5*time.Second, g.Stages.Introspection.MaxAge.D())
+	require.Equal(t, "http://"+r.node(t, "issuer-1").ports["http"]+"/introspect", g.Stages.Introspection.URL)
+	require.Equal(t, topologies.OpaqueField, g.Stages.Introspection.Token.Header)
+	secret, err := os.ReadFile(g.Stages.Introspection.ClientSecret.File)
+	require.NoError(t, err)
+	args := r.programs["issuer-1"].args
+	knows, err := os.ReadFile(args[slices.Index(args, "--config")+1])
+	require.NoError(t, err)
+	require.Contains(t, string(knows), strings.TrimSpace(string(secret)))
+	require.Len(t, g.Stages.RateLimit.Policies, 2, "the probe consumer can be told by its token")
+	require.Empty(t, r.node(t, "gateway-1").access)
+
+	r, err = renderArm(t, "guarded", nil)
+	require.NoError(t, err)
+	g = r.gatewayFile(t)
+	require.EqualValues(t, 64<<10, g.Routes[0].MaxBody)
+	require.Equal(t, r.node(t, "gateway-1").access, g.Log.Access)
+	require.Equal(t, r.private, filepath.Dir(g.Log.Access), "it is as long as the load, and is not kept")
+	require.Equal(t, []string{topologies.DemoOrigin}, g.Stages.CORS.Origins)
+	require.Empty(t, g.Stages.Authorization.Rules[1].Consumers, "nobody authenticates")
+
+	r, err = renderArm(t, "known", nil)
+	require.NoError(t, err)
+	require.Equal(t, []string{"*"}, r.gatewayFile(t).Stages.Authorization.Rules[1].Consumers)
+	r, err = renderArm(t, "watched", nil)
+	require.NoError(t, err)
+	require.Empty(t, r.gatewayFile(t).Stages.Authorization.Rules[1].Consumers, "a stage in shadow authenticates nobody")
+
+	r, err = renderArm(t, "terms", nil)
+	require.NoError(t, err)
+	g = r.gatewayFile(t)
+	u := g.Upstreams.At("front")
+	require.Equal(t, []any{"least_request", config.On, "/healthz", 3}, []any{u.Balance, u.Breaker.Mode, u.Health.Path, g.Routes[0].Retry.Attempts})
+	require.Greater(t, u.Limits.Requests, topologies.MaxConnections)
 }
 
 func TestDirectCallsEveryReplica(t *testing.T) {

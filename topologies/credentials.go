@@ -1,0 +1,112 @@
+package topologies
+
+import (
+	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"strings"
+)
+
+// What requests carry where a gateway asks for it, and what every deployment therefore knows. The keys are made of published words: they
+// are demonstrations and protect nothing. A deployment listens on loopback.
+const (
+	DemoConsumer = "demo"
+	DemoKey      = "demo"                              // the API key of consumer demo
+	DemoOpaque   = "demonstration-token"               // what the deployment's authorization server knows consumer demo by
+	DemoOrigin   = "https://shop.crossroads.invalid"   // the page whose scripts may read answers
+	DemoIssuer   = "https://issuer.crossroads.invalid" // of signed tokens
+	DemoAudience = "crossroads"
+	DeniedPath   = "/crossroads-denied" // what the rules of authorization deny to everybody
+	OpaqueField  = "X-Access-Token"     // carries the opaque token: a gateway may look at both kinds, and Authorization holds the signed one
+)
+
+// expires is the last second of 2099: far beyond any run, and the same bytes in every run.
+const expires = 4102444799
+
+// DemoToken is the token of consumer demo.
+func DemoToken() string { return SignedToken(DemoConsumer) }
+
+// SignedToken is a JWT (RFC 7519) for a subject, signed with the demonstration key. EdDSA signs without randomness (RFC 8032 5.1.6),
+// so that the token, which stands in every recorded experiment, is always the same.
+func SignedToken(subject string) string { return sign(subject, demonstration("key")) }
+
+// ForgedToken says the same as SignedToken and names the same key, but is signed with another.
+func ForgedToken(subject string) string { return sign(subject, demonstration("forger's key")) }
+
+// KeySet is the JWK Set (RFC 7517 5, RFC 8037 2) by which a gateway verifies signed tokens.
+func KeySet() []byte {
+	public := demonstration("key").Public().(ed25519.PublicKey)
+	set := map[string]any{"keys": []any{map[string]string{
+		"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": keyID, "x": base64.RawURLEncoding.EncodeToString(public),
+	}}}
+	text, _ := json.Marshal(set) // strings: cannot fail
+	return text
+}
+
+const keyID = "demonstration"
+
+func demonstration(name string) ed25519.PrivateKey {
+	seed := sha256.Sum256([]byte("crossroads demonstration " + name))
+	return ed25519.NewKeyFromSeed(seed[:])
+}
+
+// sign writes the compact form (RFC 7515 7.1).
+func sign(subject string, key ed25519.PrivateKey) string {
+	part := func(v any) string {
+		text, _ := json.Marshal(v) // strings and numbers: cannot fail
+		return base64.RawURLEncoding.EncodeToString(text)
+	}
+	signed := part(map[string]string{"alg": "EdDSA", "typ": "JWT", "kid": keyID}) + "." +
+		part(map[string]any{"iss": DemoIssuer, "aud": DemoAudience, "sub": subject, "exp": expires, "scope": "read"})
+	return signed + "." + base64.RawURLEncoding.EncodeToString(ed25519.Sign(key, []byte(signed)))
+}
+
+// carried is a request field that a stage asks for, with the one value that a deployment takes.
+type carried struct{ stage, field, value, known string }
+
+func carriedFields() []carried {
+	return []carried{
+		{StageCORS, "Origin", DemoOrigin, ""}, // any origin passes
+		{StageKeyAuth, "X-Api-Key", DemoKey, "the key " + DemoKey},
+		{StageJWT, "Authorization", "Bearer " + DemoToken(), "the demonstration token"},
+		{StageIntrospection, OpaqueField, DemoOpaque, "the token " + DemoOpaque},
+	}
+}
+
+// settleCredentials gives every request what a gateway asks for. It does so for all arms alike: they get the same requests.
+func (e *Experiment) settleCredentials() {
+	for _, c := range carriedFields() {
+		if !e.declares(c.stage) {
+			continue
+		}
+		for i := range e.Load.Requests {
+			if r := &e.Load.Requests[i]; r.header(c.field) == "" {
+				r.Headers.Set(c.field, c.value)
+			}
+		}
+	}
+}
+
+// declares says whether any gateway has the stage, in shadow or on.
+func (e *Experiment) declares(stage string) bool {
+	for _, t := range e.Topologies.All() {
+		if t.Gateway != nil && t.Gateway.Stages.Mode(stage) != ModeOff {
+			return true
+		}
+	}
+	return false
+}
+
+// header is the value of a field, whatever the case in which its name is written.
+func (r *Request) header(name string) string { return r.Headers.At(r.spelled(name)) }
+
+// spelled is a field's name as the request writes it, or the name itself where it does not.
+func (r *Request) spelled(name string) string {
+	for key := range r.Headers.All() {
+		if strings.EqualFold(key, name) {
+			return key
+		}
+	}
+	return name
+}
