@@ -2,8 +2,8 @@ package ci
 
 import (
 	"fmt"
-	"reflect"
 	"math"
+	"reflect"
 	"strings"
 	"time"
 
