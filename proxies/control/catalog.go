@@ -28,6 +28,7 @@ type catalog struct {
 type published struct {
 	snapshot discovery.Snapshot
 	line     []byte
+	names    names // of the graph
 }
 
 func newCatalog(now func() time.Time) *catalog {
@@ -83,7 +84,7 @@ func (c *catalog) publish() error {
 	if _, err := discovery.Decode(line); err != nil {
 		return fmt.Errorf("publishing: %w", err)
 	}
-	c.newest = &published{snapshot: snapshot, line: line}
+	c.newest = &published{snapshot: snapshot, line: line, names: namesOf(snapshot.Services)}
 	close(c.changed)
 	c.changed = make(chan struct{})
 	return nil

@@ -56,7 +56,7 @@ func (k *Control) report(w http.ResponseWriter, r *http.Request) {
 func (k *Control) take(report *edges.Report, reporter string) {
 	now := k.options.Now()
 	newest, _ := k.catalog.current()
-	names := namesOf(newest)
+	names := &newest.names
 	self := names.reporter(reporter, report.Service)
 	for i := range report.Windows {
 		w := &report.Windows[i]
@@ -76,14 +76,10 @@ type names struct {
 	byID     map[string]string
 }
 
-// namesOf reads the snapshot in force. An identity of several services goes by the first of them in the alphabet.
-func namesOf(p *published) names {
-	n := names{byID: map[string]string{}}
-	if p == nil {
-		return n
-	}
-	n.services = p.snapshot.Services
-	for name, s := range n.services {
+// namesOf finds the names once for a snapshot. An identity of several services goes by the first of them in the alphabet.
+func namesOf(services map[string]discovery.Service) names {
+	n := names{services: services, byID: map[string]string{}}
+	for name, s := range services {
 		for _, e := range s.Endpoints {
 			if known, some := n.byID[e.Identity]; e.Identity != "" && (!some || name < known) {
 				n.byID[e.Identity] = name

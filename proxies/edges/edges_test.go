@@ -114,8 +114,12 @@ func TestReportsAreReadStrictly(t *testing.T) {
 		"a direction of its own":  {`"outbound"`, `"sideways"`},
 		"nobody called":           {`"peer":"stock"`, `"peer":""`},
 		"a control character":     {`"peer":"stock"`, `"peer":"st\u0007ck"`},
-		"a bucket that is none":   {`"latency":[[`, `"latency":[[104,1],[`},
-		"a bucket without count":  {`"latency":[[`, `"latency":[[1],[`},
+		"a bucket that is none":   {`"latency":"35:3"`, `"latency":"104:3"`},
+		"a bucket without count":  {`"latency":"35:3"`, `"latency":"35"`},
+		"a bucket of nothing":     {`"latency":"35:3"`, `"latency":"35:0"`},
+		"buckets out of order":    {`"latency":"35:3"`, `"latency":"35:3 34:3"`},
+		"a bucket too little":     {`"latency":"35:3"`, `"latency":"35:3 "`},
+		"no histogram":            {`"latency":"35:3"`, `"latency":[]`},
 		"less than nothing":       {`"in_flight":0`, `"in_flight":-1`},
 		"more ejected than there": {`"endpoints":0`, `"endpoints":1,"ejected":2`},
 		"a count beyond bounds":   {`"requests":3`, `"requests":18446744073709551615`},
@@ -135,7 +139,7 @@ func TestReportsAreReadStrictly(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
-	f.Add([]byte(`{"format":1,"seconds":1,"windows":[{"direction":"inbound","peer":"","requests":1,"attempts":1,"in_flight":0,"total_seconds":0.1,"own_seconds":0,"latency":[[4,1]],"first_failure":0,"endpoints":0}]}`))
+	f.Add([]byte(`{"format":1,"seconds":1,"windows":[{"direction":"inbound","peer":"","requests":1,"attempts":1,"in_flight":0,"total_seconds":0.1,"own_seconds":0,"latency":"4:1","first_failure":0,"endpoints":0}]}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		r, err := Decode(text)
 		if err != nil {

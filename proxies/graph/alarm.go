@@ -129,8 +129,8 @@ func (d *Detector) untold(s *suspect) bool {
 	if !t.troubled || t.noticed != d.step {
 		return false
 	}
-	for k, other := range d.tracks {
-		if k.Source == s.root.Destination && other.reported == d.step-1 {
+	for _, k := range d.from[s.root.Destination] {
+		if d.tracks[k].reported == d.step-1 {
 			return true
 		}
 	}
@@ -186,20 +186,9 @@ func (a *Alarm) explain(k Key) {
 // time is when the trouble began: the first failure on the root's edges since the onset's window, or that window's beginning.
 func (d *Detector) time(s *suspect, now time.Time) time.Time {
 	begin := now.Add(-time.Duration(d.step-s.onset+1) * d.rules.Window)
-	first := time.Time{}
-	for k, t := range d.tracks {
-		if k.Destination != s.root.Destination {
-			continue
-		}
-		for step := max(s.onset, d.step-memory+1, 1); step <= d.step; step++ {
-			p := &t.windows[step%memory]
-			for _, at := range []time.Time{p.Out.First, p.In.First} {
-				if !at.IsZero() && (first.IsZero() || at.Before(first)) {
-					first = at
-				}
-			}
-		}
-	}
+	out, in := d.sums(s.onset, d.to[s.root.Destination]...)
+	out.add(&in)
+	first := out.first
 	if s.kind == "errors" && !first.IsZero() && first.After(begin) {
 		return first
 	}

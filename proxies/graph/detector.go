@@ -72,6 +72,8 @@ func (r Rules) filled() Rules {
 type Detector struct {
 	rules  Rules
 	tracks map[Key]*track
+	from   map[string][]Key // edges by their ends, in a fixed order
+	to     map[string][]Key
 	step   int
 	alarms []*Alarm // the oldest first
 	next   int
@@ -85,10 +87,10 @@ const memory = 16
 
 // track is what is known of one edge.
 type track struct {
-	windows   [memory]Pair // ring by step
-	sides     [2]side      // as the caller saw it, as the callee did
-	seen      int          // step in which anything was last carried
-	reported  int          // step in which its source last reported it
+	windows   [memory][2]tally // ring by step: as the caller saw it, as the callee did
+	sides     [2]side          // as the caller saw it, as the callee did
+	seen      int              // step in which anything was last carried
+	reported  int              // step in which its source last reported it
 	troubled  bool
 	kind      string // errors | slow
 	onset     int    // step
@@ -108,6 +110,7 @@ type side struct {
 	errors    sum
 	slow      sum
 	slowInRow int
+	slowFrom  time.Duration // the limit, until something is learnt; 0: to be found
 }
 
 // sum is a cumulated sum, and the step in which it last left zero.
@@ -136,19 +139,27 @@ func (d *Detector) Step(now time.Time, window map[Key]Pair) []Alarm {
 		}
 		d.judge(t, p)
 	}
-	for k, t := range d.tracks {
+	for k := range d.tracks {
 		if _, present := window[k]; !present {
 			delete(d.tracks, k)
 		}
-		_ = t
 	}
+	d.index()
 	d.settle(now)
 	return d.raise(now)
 }
 
+// index orders the edges by their ends.
+func (d *Detector) index() {
+	d.from, d.to = map[string][]Key{}, map[string][]Key{}
+	for _, k := range sortedKeys(d.tracks) {
+		d.from[k.Source] = append(d.from[k.Source], k)
+		d.to[k.Destination] = append(d.to[k.Destination], k)
+	}
+}
+
 // judge takes one edge's window in.
 func (d *Detector) judge(t *track, p Pair) {
-	t.windows[d.step%memory] = p
 	if p.Out.Reports+p.In.Reports > 0 {
 		t.seen = d.step
 	}
@@ -159,6 +170,7 @@ func (d *Detector) judge(t *track, p Pair) {
 	was := t.troubled
 	t.troubled = false
 	for i, s := range []*Stats{&p.Out, &p.In} {
+		t.windows[d.step%memory][i] = tallyOf(&t.sides[i], s, d.rules)
 		d.weigh(&t.sides[i], s)
 		sd := &t.sides[i]
 		if e := sd.errors; e.value >= d.rules.Evidence {
@@ -240,6 +252,7 @@ const decay = 0.9
 func (s *side) learn(w *Stats, failed float64) {
 	s.windows++
 	s.ejected = w.Ejected
+	s.slowFrom = 0
 	s.requests = s.requests*decay + float64(w.Requests)
 	s.failed = s.failed*decay + failed
 	s.total = s.total*decay + w.Total
@@ -258,6 +271,13 @@ func (s *side) usual() (h edges.Histogram) {
 
 // limit is from when on a request is slow.
 func (s *side) limit(r Rules) time.Duration {
+	if s.slowFrom == 0 {
+		s.slowFrom = s.findLimit(r)
+	}
+	return s.slowFrom
+}
+
+func (s *side) findLimit(r Rules) time.Duration {
 	h := s.usual()
 	p90 := h.Quantile(0.9)
 	return max(time.Duration(r.Slower*float64(p90)), p90+r.Later)

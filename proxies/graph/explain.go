@@ -1,24 +1,27 @@
 package graph
 
-import "math"
+import (
+	"math"
+	"time"
+)
 
 // derived reasons follow from earlier failures of the same edge: an open breaker says that the callee failed before, not why.
 var derived = map[string]bool{"breaker_open": true, "no_endpoint": true, "overloaded": true}
 
-// tally is what happened on edges since some step.
+// tally is what happened on an edge in one window, or on edges since some step, as far as explanations need it.
 type tally struct {
 	passed, made, timeouts float64 // requests: failures passed on, made (but for derived ones), and by timeout among those
 	failed                 float64 // passed and made, derived ones included
 	retries                float64
-	excess                 float64 // seconds beyond the usual
-	slow                   float64 // requests
+	excess                 float64   // seconds beyond the usual
+	slow                   float64   // requests
+	first                  time.Time // of the failures; zero: none
 	reports                int
 }
 
-func (t *tally) add(s *side, w *Stats, r Rules) {
-	t.reports += w.Reports
-	t.passed += float64(w.Passed)
-	t.failed += float64(w.Failed())
+// tallyOf sums up one side's window, by what was usual until then.
+func tallyOf(s *side, w *Stats, r Rules) tally {
+	t := tally{reports: w.Reports, passed: float64(w.Passed), failed: float64(w.Failed()), excess: s.excess(w, r), first: w.First}
 	for reason, n := range w.Made {
 		if derived[reason] {
 			continue
@@ -29,24 +32,36 @@ func (t *tally) add(s *side, w *Stats, r Rules) {
 		}
 	}
 	if w.Attempts > w.Requests {
-		t.retries += float64(w.Attempts - w.Requests)
+		t.retries = float64(w.Attempts - w.Requests)
 	}
 	if s.windows >= r.Learn && w.Reports > 0 {
-		t.slow += float64(w.Latency.Above(s.limit(r))) + s.stuck(w, r)
+		t.slow = float64(w.Latency.Above(s.limit(r))) + s.stuck(w, r)
 	}
-	t.excess += s.excess(w, r)
+	return t
 }
 
-// sums adds up both sides of the edges that pick chooses, since a step.
-func (d *Detector) sums(since int, pick func(Key) bool) (out, in tally) {
-	for k, t := range d.tracks {
-		if !pick(k) {
-			continue
-		}
+func (t *tally) add(o *tally) {
+	t.passed += o.passed
+	t.made += o.made
+	t.timeouts += o.timeouts
+	t.failed += o.failed
+	t.retries += o.retries
+	t.excess += o.excess
+	t.slow += o.slow
+	t.reports += o.reports
+	if !o.first.IsZero() && (t.first.IsZero() || o.first.Before(t.first)) {
+		t.first = o.first
+	}
+}
+
+// sums adds up both sides of edges since a step.
+func (d *Detector) sums(since int, keys ...Key) (out, in tally) {
+	for _, k := range keys {
+		t := d.tracks[k]
 		for step := max(since, d.step-memory+1, 1); step <= d.step; step++ {
-			p := &t.windows[step%memory]
-			out.add(&t.sides[0], &p.Out, d.rules)
-			in.add(&t.sides[1], &p.In, d.rules)
+			w := &t.windows[step%memory]
+			out.add(&w[0])
+			in.add(&w[1])
 		}
 	}
 	return out, in
@@ -58,8 +73,8 @@ const enough = 0.5
 // cause returns the edge below e that explains most of its trouble; ok is false where e's own callee is the cause.
 func (d *Detector) cause(e Key, kind string, since int) (down Key, ok bool) {
 	callee := e.Destination
-	callers, received := d.sums(since, func(k Key) bool { return k.Destination == callee })
-	made, _ := d.sums(since, func(k Key) bool { return k.Source == callee && k.Destination != callee })
+	callers, received := d.sums(since, d.to[callee]...)
+	made, _ := d.sums(since, d.from[callee]...)
 	slower := made.excess > 0 && made.excess >= enough*max(callers.excess, received.excess)
 	explained := false
 	switch kind {
@@ -86,11 +101,8 @@ func (d *Detector) cause(e Key, kind string, since int) (down Key, ok bool) {
 // worst is the edge out of a node on which most went wrong.
 func (d *Detector) worst(source string, since int) (found Key, ok bool) {
 	most := 0.0
-	for _, k := range sortedKeys(d.tracks) {
-		if k.Source != source || k.Destination == source {
-			continue
-		}
-		out, _ := d.sums(since, func(o Key) bool { return o == k })
+	for _, k := range d.from[source] {
+		out, _ := d.sums(since, k)
 		if weight := out.failed + out.retries + out.slow + out.excess; weight > most {
 			most, found, ok = weight, k, true
 		}
@@ -125,8 +137,8 @@ func (d *Detector) reaches(from, to string) bool {
 		if at == to {
 			return true
 		}
-		for k := range d.tracks {
-			if k.Source == at && !seen[k.Destination] {
+		for _, k := range d.from[at] {
+			if !seen[k.Destination] {
 				seen[k.Destination] = true
 				next = append(next, k.Destination)
 			}

@@ -122,3 +122,22 @@ func TestPageIsWhole(t *testing.T) {
 	_, err := json.Marshal(d)
 	require.NoError(t, err)
 }
+
+// BenchmarkTick judges the windows of a thousand edges, of which one in ten is troubled.
+func BenchmarkTick(b *testing.B) {
+	d := NewDetector(Rules{})
+	step := 0
+	for b.Loop() {
+		window := map[Key]Pair{}
+		for i := range 1000 {
+			w := Stats{Reports: 1, Requests: 100, Attempts: 100, Total: 0.2}
+			w.Latency.Add(2*time.Millisecond, 100)
+			if step > 5 && i%10 == 0 {
+				w.Passed = 50
+			}
+			window[Key{fmt.Sprint("s", i/5), fmt.Sprint("s", i/5+1+i%5)}] = Pair{Out: w, In: w}
+		}
+		step++
+		d.Step(epoch.Add(time.Duration(step)*time.Second), window)
+	}
+}
