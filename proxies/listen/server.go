@@ -16,15 +16,17 @@ import (
 
 // Options is what a server is made of.
 type Options struct {
-	Clients  config.Clients
-	Service  exchange.Service
-	TLS      *tls.Config                               // nil: plaintext
-	PeerID   func(tls.ConnectionState) string          // the verified identity of a TLS peer; may be nil
-	Take     map[string]Taker                          // by ALPN protocol: connections that carry no HTTP
-	Via      string                                    // pseudonym put into Via on requests (RFC 9110 7.6.3); "": none
-	Tolerate wire.Flaw                                 // path flaws that are let through, to be judged by the service
-	Observer Observer                                  // may be nil
-	OnFault  func(*exchange.Exchange, *exchange.Fault) // writes the answer to what no exchange was made of; nil: plain text
+	Clients config.Clients
+	Service exchange.Service
+	TLS     *tls.Config                      // nil: plaintext
+	PeerID  func(tls.ConnectionState) string // the verified identity of a TLS peer; may be nil
+	// Handshake hears how a TLS handshake ended; it must not block and may be nil.
+	Handshake func(peer exchange.Peer, state tls.ConnectionState, err error)
+	Take      map[string]Taker                          // by ALPN protocol: connections that carry no HTTP
+	Via       string                                    // pseudonym put into Via on requests (RFC 9110 7.6.3); "": none
+	Tolerate  wire.Flaw                                 // path flaws that are let through, to be judged by the service
+	Observer  Observer                                  // may be nil
+	OnFault   func(*exchange.Exchange, *exchange.Fault) // writes the answer to what no exchange was made of; nil: plain text
 }
 
 // Taker serves a connection whose TLS handshake agreed on a protocol of its own. It returns when the connection is over; until then

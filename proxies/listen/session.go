@@ -60,12 +60,17 @@ func (n *session) handshake() bool {
 		return true
 	}
 	n.conn.Arm(wire.After(n.headerTimeout()))
-	if err := t.Handshake(); err != nil {
+	err := t.Handshake()
+	state := t.ConnectionState()
+	if n.server.Handshake != nil {
+		n.server.Handshake(n.x.Peer, state, err)
+	}
+	if err != nil {
 		n.server.Observer.Rejected("handshake")
 		return false
 	}
 	if n.server.PeerID != nil {
-		n.x.Peer.ID = n.server.PeerID(t.ConnectionState())
+		n.x.Peer.ID = n.server.PeerID(state)
 	}
 	return true
 }

@@ -22,6 +22,7 @@ type catalog struct {
 	config   *config.Sidecar
 	source   *identity.Source
 	metrics  *telemetry.Metrics
+	shaken   *handshakes
 	table    atomic.Pointer[table]
 	mu       sync.Mutex // of replacing the table
 	carried  carried
@@ -38,8 +39,8 @@ type table struct {
 	awaiting    bool // the control plane has not spoken yet
 }
 
-func newCatalog(c *config.Sidecar, source *identity.Source, m *telemetry.Metrics) (*catalog, error) {
-	k := &catalog{config: c, source: source, metrics: m, copies: make(chan struct{}, maxCopies), mirrored: m.NewMirrored()}
+func newCatalog(c *config.Sidecar, source *identity.Source, m *telemetry.Metrics, h *handshakes) (*catalog, error) {
+	k := &catalog{config: c, source: source, metrics: m, shaken: h, copies: make(chan struct{}, maxCopies), mirrored: m.NewMirrored()}
 	t := &table{routes: map[string]*exchange.Route{}, upstreams: map[string]*upstream.Upstream{}, awaiting: c.Outbound.Discover}
 	for name, terms := range c.Outbound.Upstreams.All() {
 		if err := k.put(t, name, terms); err != nil {
@@ -59,7 +60,7 @@ func (k *catalog) put(t *table, name string, terms config.Upstream) error {
 	terms.Endpoints = k.callable(terms, terms.Endpoints)
 	o := upstream.Options{Name: name, Config: terms, Observer: k.metrics, Seed: new(maphash.Hash).Sum64()}
 	if terms.MTLS == "on" {
-		o.TLS = k.tls
+		o.TLS, o.Handshake = k.tls, k.shaken.outbound
 	}
 	u, err := upstream.New(o)
 	if err != nil {

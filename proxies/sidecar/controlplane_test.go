@@ -89,9 +89,25 @@ func (m *mesh) start() {
 	})
 }
 
+func (m *mesh) address() *config.ControlAddress {
+	return &config.ControlAddress{Bootstrap: m.config.Bootstrap, Address: m.config.Listen, Roots: m.at("ca.pem"), Token: m.at("all.token")}
+}
+
 func (m *mesh) identity(service string) string {
+	a := m.address()
 	return fmt.Sprintf("identity: {trust_domain: %s, id: %q, control: {bootstrap: %q, address: %q, roots: %q, token: %q}}\n",
-		meshDomain, meshID(service), m.config.Bootstrap, m.config.Listen, m.at("ca.pem"), m.at("all.token"))
+		meshDomain, meshID(service), a.Bootstrap, a.Address, a.Roots, a.Token)
+}
+
+// replaceRoot puts another root in the place of the one in force, at once and without a time in which both hold.
+func (m *mesh) replaceRoot() {
+	m.t.Helper()
+	root, key, err := identity.NewRoot(spiffeid.RequireTrustDomainFromString(meshDomain), time.Now())
+	require.NoError(m.t, err)
+	fresh := config.CA{Certificate: m.at("other.pem"), Key: m.at("other.key")}
+	require.NoError(m.t, identity.WriteAuthority(fresh, []*x509.Certificate{root}, key))
+	require.NoError(m.t, os.Rename(fresh.Key, m.config.CA.Key))
+	require.NoError(m.t, os.Rename(fresh.Certificate, m.config.CA.Certificate))
 }
 
 // sidecar starts one and waits until it is ready.

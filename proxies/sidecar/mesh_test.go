@@ -1,15 +1,18 @@
 package sidecar
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -25,6 +28,25 @@ type running struct {
 	t     *testing.T
 	stop  context.CancelFunc
 	ended chan error
+	said  *said // its own log
+}
+
+// said is what a log was told.
+type said struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (s *said) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.Write(p)
+}
+
+func (s *said) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.String()
 }
 
 func start(t *testing.T, service, text string) *running {
@@ -32,15 +54,21 @@ func start(t *testing.T, service, text string) *running {
 	c, err := config.ParseSidecar("sidecar.yaml", []byte("version: 1\nservice: "+service+"\nadmin: {address: \"127.0.0.1:0\"}\n"+text))
 	require.NoError(t, err)
 	ctx, stop := context.WithCancel(context.Background())
-	s, err := New(ctx, c, Options{Version: "test", Stdout: io.Discard, Stderr: io.Discard, Log: slog.New(slog.DiscardHandler)})
+	log := &said{}
+	s, err := New(ctx, c, Options{Version: "test", Stdout: io.Discard, Stderr: io.Discard, Log: slog.New(slog.NewTextHandler(log, nil))})
 	if err != nil {
 		stop()
 	}
 	require.NoError(t, err)
-	r := &running{Sidecar: s, t: t, stop: stop, ended: make(chan error, 1)}
+	r := &running{Sidecar: s, t: t, stop: stop, ended: make(chan error, 1), said: log}
 	go func() { r.ended <- s.Run(ctx, context.Background()) }()
 	t.Cleanup(func() { r.stop(); <-r.ended })
 	return r
+}
+
+// unasked is an application that nobody may reach.
+func unasked(t *testing.T) http.Handler {
+	return http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the application was asked") })
 }
 
 func (r *running) inboundAt() string { return r.Address("inbound").String() }
@@ -115,6 +143,15 @@ func application(t *testing.T, h http.Handler) string {
 	s := httptest.NewServer(h)
 	t.Cleanup(s.Close)
 	return s.Listener.Addr().String()
+}
+
+// httpServer serves a listener until the test ends, and returns where it is.
+func httpServer(t *testing.T, l net.Listener, h http.Handler) string {
+	t.Helper()
+	s := &http.Server{Handler: h, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
+	go s.Serve(l)
+	t.Cleanup(func() { s.Close() })
+	return l.Addr().String()
 }
 
 func inbound(to string, more ...string) string {

@@ -4,9 +4,7 @@ import (
 	"log/slog"
 	"net"
 	"strconv"
-	"sync"
 	"sync/atomic"
-	"time"
 
 	"crossroads/proxies/config"
 	"crossroads/proxies/discovery"
@@ -24,15 +22,14 @@ type policies struct {
 	log     *slog.Logger
 	force   atomic.Pointer[stage.Policies]
 
-	mu    sync.Mutex
-	noted map[string]time.Time // when a shadow policy was last written of
+	written seldom
 }
 
 func (p *policies) open(c *config.Sidecar, m *telemetry.Metrics, log *slog.Logger) {
 	if c.Inbound == nil {
 		return
 	}
-	p.service, p.port, p.log, p.noted = c.Service, portOf(c.Inbound.App), log, map[string]time.Time{}
+	p.service, p.port, p.log = c.Service, portOf(c.Inbound.App), log
 	p.counts = m.NewAuthorizations()
 	p.own.SetDefaults()
 	if a := c.Inbound.Authorization; a != nil {
@@ -77,15 +74,14 @@ func (p *policies) stage() *stage.MeshAuthorization {
 	return stage.NewMeshAuthorization(p.force.Load, p.port)
 }
 
-// noteEvery is how often one shadow policy is written of.
-const noteEvery = time.Second
-
-// note writes what a shadow policy would have done, at most once a second for each; the metric counts every one.
+// note writes of a refusal, and of what a shadow policy would have done, at most once a second for each; the metric counts every one.
 func (p *policies) note(policy, decision, peer string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if now := time.Now(); now.Sub(p.noted[policy]) >= noteEvery {
-		p.noted[policy] = now
-		p.log.Info("a shadow policy would have decided otherwise", "policy", policy, "decision", decision, "peer", peer)
+	if !p.written.due(policy + decision) {
+		return
 	}
+	if decision == "denied" {
+		p.log.Warn("a call was refused", "policy", policy, "decision", decision, "peer", peer)
+		return
+	}
+	p.log.Info("a shadow policy would have decided otherwise", "policy", policy, "decision", decision, "peer", peer)
 }

@@ -44,6 +44,7 @@ type Sidecar struct {
 	admin    *operate.Admin
 	life     operate.Life
 	app      *upstream.Upstream // the application; nil without inbound
+	shaken   handshakes         // with other sidecars
 	policies policies           // who may call the application
 	catalog  *catalog           // the services it may call; nil without outbound
 	inbound  []operate.Front
@@ -60,6 +61,7 @@ func New(ctx context.Context, c *config.Sidecar, o Options) (_ *Sidecar, err err
 		}
 	}()
 	s.edges, s.opaque = s.metrics.NewEdges(), s.metrics.NewOpaque()
+	s.shaken = handshakes{counts: s.metrics.NewHandshakes(), log: o.Log}
 	if s.access, err = telemetry.OpenAccessLog(c.Log.Access, o.Stdout, o.Stderr, s.metrics.LogDropped); err != nil {
 		return nil, err
 	}
@@ -119,7 +121,7 @@ func (s *Sidecar) openMesh(in *config.Inbound) error {
 	if s.config.MTLS == "off" {
 		return s.open(&s.inbound, "inbound", in.Listen, plain)
 	}
-	secure := listen.Options{Service: service, TLS: s.source.ServerConfig(s.config.MTLS), PeerID: identity.PeerID}
+	secure := listen.Options{Service: service, TLS: s.source.ServerConfig(s.config.MTLS), PeerID: identity.PeerID, Handshake: s.shaken.inbound}
 	s.takeOpaque(in, &secure)
 	if s.config.MTLS == "strict" {
 		return s.open(&s.inbound, "inbound", in.Listen, secure)
@@ -140,7 +142,7 @@ func (s *Sidecar) openOutbound() (err error) {
 	if out == nil {
 		return nil
 	}
-	if s.catalog, err = newCatalog(s.config, s.source, s.metrics); err != nil {
+	if s.catalog, err = newCatalog(s.config, s.source, s.metrics, &s.shaken); err != nil {
 		return err
 	}
 	if err = s.openTCP(out); err != nil {

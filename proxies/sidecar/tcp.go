@@ -170,7 +170,9 @@ func (k *catalog) dialEndpoint(e upstream.EndpointState, port int) (net.Conn, er
 	secure := tls.Client(plain, settings)
 	ctx, cancel := context.WithTimeout(context.Background(), connectTimeout)
 	defer cancel()
-	if err := secure.HandshakeContext(ctx); err != nil {
+	err = secure.HandshakeContext(ctx)
+	k.shaken.outbound(config.Endpoint{Address: e.Address}, secure.ConnectionState(), err)
+	if err != nil {
 		_ = plain.Close()
 		if identity.ReasonOf(err) != "" {
 			return nil, exchange.UpstreamIdentity

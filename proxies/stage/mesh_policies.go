@@ -14,7 +14,7 @@ type Policies struct {
 	policies []meshPolicy
 	shadow   bool // one of them only counts
 	counts   *telemetry.Authorizations
-	note     func(policy, decision, peer string) // of what shadow policies would have done
+	note     func(policy, decision, peer string) // of refusals, and of what shadow policies would have done
 }
 
 // meshPolicy is a config.Policy as it is asked.
@@ -38,7 +38,8 @@ type MeshQuestion struct {
 	Opaque bool   // neither method nor path: not HTTP
 }
 
-// NewPolicies compiles what holds for one service. note hears of what shadow policies would have changed; it may be nil.
+// NewPolicies compiles what holds for one service. note hears of
+// refusals (denied) and of what shadow policies would have changed (shadow_allowed, shadow_denied); it may be nil.
 func NewPolicies(c config.MeshAuthorization, counts *telemetry.Authorizations, note func(policy, decision, peer string)) *Policies {
 	p := &Policies{deny: c.Default != config.Allow, counts: counts, note: note}
 	for _, one := range c.Policies {
@@ -72,11 +73,14 @@ func (p *Policies) Allows(q *MeshQuestion) bool {
 	}
 	allowed, by := p.judge(q, false)
 	p.counts.Count(by, decision(allowed))
+	if !allowed && p.note != nil {
+		p.note(by, decision(allowed), q.Peer)
+	}
 	if p.shadow {
 		if would, by := p.judge(q, true); would != allowed {
 			p.counts.Count(by, "shadow_"+decision(would))
 			if p.note != nil {
-				p.note(by, decision(would), q.Peer)
+				p.note(by, "shadow_"+decision(would), q.Peer)
 			}
 		}
 	}

@@ -115,7 +115,7 @@ func TestShadowPoliciesCountAndTell(t *testing.T) {
 	})
 	require.True(t, p.Allows(&stage.MeshQuestion{Peer: orders}))
 	require.True(t, p.Allows(&stage.MeshQuestion{Peer: admin}))
-	require.Equal(t, []string{"closed denied " + orders}, told)
+	require.Equal(t, []string{"closed shadow_denied " + orders}, told)
 	require.Equal(t, 1.0, counted(t, m, "gateway_authorization_decisions_total", "shadow_denied"))
 	require.Equal(t, 2.0, counted(t, m, "gateway_authorization_decisions_total", "allowed"))
 }

@@ -104,7 +104,11 @@ func (e *endpoint) open(ctx context.Context) (net.Conn, error) {
 		return sock, nil
 	}
 	secure := tls.Client(sock, settings)
-	if err := secure.HandshakeContext(ctx); err != nil {
+	err = secure.HandshakeContext(ctx)
+	if e.up.shaken != nil {
+		e.up.shaken(e.config, secure.ConnectionState(), err)
+	}
+	if err != nil {
 		_ = sock.Close()
 		return nil, &handshakeError{err}
 	}

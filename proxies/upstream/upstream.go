@@ -19,12 +19,14 @@ import (
 
 // Options is what an upstream is made of.
 type Options struct {
-	Name     string
-	Config   config.Upstream
-	TLS      func(config.Endpoint) *tls.Config // nil, or returning nil: plaintext; the configuration verifies the peer
-	Observer Observer                          // may be nil
-	Now      func() time.Time                  // of the breakers; nil: time.Now
-	Seed     uint64                            // of random choices
+	Name   string
+	Config config.Upstream
+	TLS    func(config.Endpoint) *tls.Config // nil, or returning nil: plaintext; the configuration verifies the peer
+	// Handshake hears how a TLS handshake with an endpoint ended; it must not block and may be nil.
+	Handshake func(e config.Endpoint, state tls.ConnectionState, err error)
+	Observer  Observer         // may be nil
+	Now       func() time.Time // of the breakers; nil: time.Now
+	Seed      uint64           // of random choices
 }
 
 // Observer hears what metrics count. Its methods are called on the data path and must not block.
@@ -43,6 +45,7 @@ type Upstream struct {
 	name     string
 	config   config.Upstream
 	tls      func(config.Endpoint) *tls.Config
+	shaken   func(config.Endpoint, tls.ConnectionState, error)
 	observer Observer
 	now      func() time.Time
 	fleet    atomic.Pointer[fleet]
@@ -62,7 +65,7 @@ var _ exchange.Forwarder = (*Upstream)(nil)
 
 // New makes an upstream of the configured endpoints; there may be none yet.
 func New(o Options) (*Upstream, error) {
-	u := &Upstream{name: o.Name, config: o.Config, tls: o.TLS, observer: o.Observer, now: o.Now}
+	u := &Upstream{name: o.Name, config: o.Config, tls: o.TLS, shaken: o.Handshake, observer: o.Observer, now: o.Now}
 	if u.now == nil {
 		u.now = time.Now
 	}

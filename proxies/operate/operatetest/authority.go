@@ -56,8 +56,8 @@ func (a *Authority) Identity(service string) string {
 		a.domain, a.ID(service), f.Certificate, f.Key, f.Bundle)
 }
 
-// Files writes an SVID for a service.
-func (a *Authority) Files(service string) config.IdentityFiles {
+// Files writes an SVID for a service; changes may make it one that nobody should accept.
+func (a *Authority) Files(service string, changes ...func(*x509.Certificate)) config.IdentityFiles {
 	a.t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	require.NoError(a.t, err)
@@ -66,6 +66,9 @@ func (a *Authority) Files(service string) config.IdentityFiles {
 	c := &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()), URIs: []*url.URL{u},
 		NotBefore: time.Now().Add(-time.Minute), NotAfter: time.Now().Add(time.Hour), BasicConstraintsValid: true,
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}}
+	for _, change := range changes {
+		change(c)
+	}
 	raw, err := x509.CreateCertificate(rand.Reader, c, a.cert, &key.PublicKey, a.key)
 	require.NoError(a.t, err)
 	der, err := x509.MarshalPKCS8PrivateKey(key)
