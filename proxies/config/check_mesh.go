@@ -34,6 +34,7 @@ func (c *checker) sidecar(s *Sidecar) {
 			c.address("$.inbound.ingress", in.Ingress, true)
 		}
 		c.meshAuthorization("$.inbound.authorization", in.Authorization, false)
+		c.callerLimits("$.inbound.limits", in.Limits)
 	}
 	if s.Outbound != nil {
 		c.outbound(s)

@@ -239,6 +239,7 @@ type Inbound struct {
 	TCP     []InboundTCP `yaml:"tcp,omitempty" json:"tcp,omitempty"`         // opaque connections that the application takes, by port
 	// Authorization holds besides what the control plane says; of the two defaults the stricter counts.
 	Authorization *MeshAuthorization `yaml:"authorization,omitempty" json:"authorization,omitempty"`
+	Limits        *CallerLimits      `yaml:"limits,omitempty" json:"limits,omitempty"`
 }
 
 // Outbound takes the application's own calls; the Host field names the service called.

@@ -237,6 +237,9 @@ func (p *RateLimitPolicy) resolve() {
 
 // resolve fills in what only the whole file tells.
 func (s *Sidecar) resolve(doc *strict.Document) {
+	if s.Inbound != nil && s.Inbound.Limits != nil {
+		s.Inbound.Limits.resolve()
+	}
 	if s.Outbound == nil {
 		return
 	}

@@ -10,7 +10,7 @@ import (
 // Modes of a server.
 const (
 	Strict     = "strict"     // mutual TLS, nothing else
-	Permissive = "permissive" // mutual TLS or plaintext: see PermissiveListener
+	Permissive = "permissive" // mutual TLS or plaintext: see DetectTLS
 	Off        = "off"        // plaintext
 )
 

@@ -22,10 +22,13 @@ func (s *Sidecar) inboundChain(edge bool) exchange.Service {
 	if edge {
 		b.add(stage.NewForwarding(s.config.Clients.TrustedHops)) // a client outside may claim to be anybody
 	}
-	b.add(stage.NewMeshPeer())                            // who calls, proved by its certificate, before anything looks at it
-	b.add(stage.NewRequestID(!edge))                      // inside the mesh the edge has named the request already
-	b.add(stage.NewTrace())                               // continued: a hop of its own in the trace
-	b.add(s.policies.stage())                             // whom the application is spared from leaves its trace above and goes no further
+	b.add(stage.NewMeshPeer())       // who calls, proved by its certificate, before anything looks at it
+	b.add(stage.NewRequestID(!edge)) // inside the mesh the edge has named the request already
+	b.add(stage.NewTrace())          // continued: a hop of its own in the trace
+	b.add(s.policies.stage())        // whom the application is spared from leaves its trace above and goes no further
+	for _, st := range s.limits.stages() {
+		b.add(st) // what one caller may take of it; who may not call at all costs nobody's share
+	}
 	b.add(stage.NewService(s.theApp()))                   // whatever the Host field says: there is one application here
 	b.add(stage.NewEdge(s.edges, true, s.config.Service)) // last: what was refused is not in flight
 	return s.finish(b)

@@ -236,6 +236,21 @@ func TestPermissiveTakesBoth(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 200, plain.StatusCode)
 	require.Empty(t, plain.seen.Get("X-Mesh-Peer"), "nobody proved anything")
+	_, err = (&http.Client{Transport: insecureTLS()}).Get("https://" + stock.inboundAt())
+	require.Error(t, err, "TLS without a certificate is not let through as plaintext")
+	stock.names("inbound", "no_certificate")
+}
+
+// A client that says nothing at all is given up, and keeps nobody else waiting.
+func TestPermissiveSilence(t *testing.T) {
+	ca := operatetest.NewAuthority(t, "example.org")
+	stock := start(t, "stock", "mtls: permissive\nclients: {header_timeout: 50ms}\n"+ca.Identity("stock")+inbound(app(t)))
+	silent := dial(t, stock.inboundAt())
+	a, err := get(t, stock.inboundAt(), "stock")
+	require.NoError(t, err)
+	require.Equal(t, 200, a.StatusCode)
+	_, err = silent.Read(make([]byte, 1))
+	require.ErrorIs(t, err, io.EOF)
 }
 
 func TestPermissiveCallsInPlaintextWhoeverHasNoIdentity(t *testing.T) {

@@ -46,6 +46,7 @@ type Sidecar struct {
 	app      *upstream.Upstream // the application; nil without inbound
 	shaken   handshakes         // with other sidecars
 	policies policies           // who may call the application
+	limits   limits             // and how much
 	catalog  *catalog           // the services it may call; nil without outbound
 	inbound  []operate.Front
 	outbound []operate.Front
@@ -99,6 +100,8 @@ func (s *Sidecar) openInbound() (err error) {
 	var terms config.Upstream
 	terms.SetDefaults()
 	terms.Breaker.Mode = config.Off // there is no other application to turn to
+	s.limits.open(in.Limits, s.metrics)
+	terms.MaxConns = s.limits.connections
 	if in.App != "" {
 		terms.Endpoints = []config.Endpoint{{Address: in.App, Weight: 1}}
 	}

@@ -33,10 +33,11 @@ func (s *Sidecar) takeOpaque(in *config.Inbound, secure *listen.Options) {
 	if len(in.TCP) == 0 {
 		return
 	}
-	carrier := &opaque{metrics: s.opaque, rejected: s.metrics.Rejected, direction: "inbound", stages: s.policies.connections()}
+	judged := append(s.policies.connections(), s.limits.connectionStages()...)
 	secure.Take = map[string]listen.Taker{}
 	secure.TLS.NextProtos = []string{"http/1.1"} // for whoever offers it; sidecars offer nothing for HTTP
 	for _, t := range in.TCP {
+		carrier := &opaque{metrics: s.opaque, rejected: s.metrics.Rejected, direction: "inbound", stages: s.limits.places(judged)}
 		secure.TLS.NextProtos = append(secure.TLS.NextProtos, alpn(t.Port))
 		secure.Take[alpn(t.Port)] = func(c net.Conn, peer exchange.Peer) {
 			source := peer.ID

@@ -74,7 +74,8 @@ const (
 	kindAddress
 	kindHeader
 	kindRoute
-	kindAll // no key of the policy is known: all such requests share one quota
+	kindIdentity // proved by the peer
+	kindAll      // no key of the policy is known: all such requests share one quota
 )
 
 // NewRateLimits makes the stages of a configuration: one that runs before authentication and protects it, with the policies that
@@ -228,6 +229,8 @@ func (k keyKind) append(b []byte, x *exchange.Exchange) ([]byte, bool) {
 		return append(b, x.Consumer.Name...), x.Consumer.Name != ""
 	case kindCredential:
 		return append(b, x.Consumer.Credential...), x.Consumer.Credential != ""
+	case kindIdentity:
+		return append(b, x.Peer.ID...), x.Peer.ID != ""
 	case kindAddress:
 		addr := x.Peer.Client
 		if !addr.IsValid() {
