@@ -18,6 +18,7 @@ func (c *checker) sidecar(s *Sidecar) {
 	c.log(s.Log)
 	c.logFile(&s.Log)
 	c.workers(s.Workers)
+	c.within("$.drain.application", s.Drain.Application, s.Drain.Grace, "grace")
 	if s.Identity == nil && s.MTLS != "off" {
 		c.fault("$", "mtls is %s, but there is no identity: add `identity`, or write `mtls: off`", s.MTLS)
 	}

@@ -227,9 +227,22 @@ type Sidecar struct {
 	Clients  Clients   `yaml:"clients,omitempty" json:"clients"`
 	Log      Log       `yaml:"log,omitempty" json:"log"`
 	Ledger   Ledger    `yaml:"ledger,omitempty" json:"ledger"`
-	Drain    Drain     `yaml:"drain,omitempty" json:"drain"`
+	Drain    MeshDrain `yaml:"drain,omitempty" json:"drain"`
 	Workers  int       `yaml:"workers,omitempty" json:"workers"`
 }
+
+// MeshDrain is how a sidecar stops: as Drain for inbound, whose calls the application answers with calls of its own; outbound stays for
+// them, and longer where Application says so. All of it happens within Grace.
+type MeshDrain struct {
+	Delay units.Duration `yaml:"delay,omitempty" json:"delay"`
+	Grace units.Duration `yaml:"grace,omitempty" json:"grace"`
+	// Application is how long outbound stays for an application that works on after its last inbound call; it ends sooner once the
+	// application accepts no connections any more. 0: no longer than that call.
+	Application units.Duration `yaml:"application,omitempty" json:"application"`
+}
+
+// Terms are those of Drain.
+func (d MeshDrain) Terms() Drain { return Drain{Delay: d.Delay, Grace: d.Grace} }
 
 // Inbound takes the calls of others to the application beside the sidecar.
 type Inbound struct {

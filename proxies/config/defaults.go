@@ -149,6 +149,9 @@ func (l *Log) SetDefaults() { *l = Log{Access: "off", Sample: 1} }
 func (d *Drain) SetDefaults() { *d = Drain{Grace: seconds(10)} }
 
 // SetDefaults fills in what a file may leave out.
+func (d *MeshDrain) SetDefaults() { *d = MeshDrain{Grace: seconds(10)} }
+
+// SetDefaults fills in what a file may leave out.
 func (s *Sidecar) SetDefaults() {
 	s.Admin.Address = SidecarAdmin
 	s.MTLS = "strict"

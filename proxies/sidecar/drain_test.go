@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -53,6 +54,44 @@ func TestInboundDrainsFirst(t *testing.T) {
 	err := <-s.ended
 	s.ended <- err
 	require.NoError(t, err)
+}
+
+// An application that works on after its last inbound call keeps its outbound until it is gone.
+func TestOutboundStaysForTheApplication(t *testing.T) {
+	other := app(t)
+	front := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(front.Close)
+	s := start(t, "front", "mtls: off\ndrain: {grace: 1m, application: 1m}\n"+inbound(front.Listener.Addr().String())+
+		"outbound: {listen: \"127.0.0.1:0\", upstreams: {stock: {endpoints: [{address: \""+other+"\"}]}}}\n")
+	s.stop()
+	require.Eventually(t, func() bool { _, err := get(t, s.inboundAt(), "front"); return err != nil }, 5*time.Second, time.Millisecond)
+	require.Equal(t, 200, s.call("stock").StatusCode, "nothing comes in, and the application still calls")
+	front.Close()
+	select {
+	case err := <-s.ended:
+		s.ended <- err
+		require.NoError(t, err)
+	case <-time.After(30 * time.Second):
+		require.Fail(t, "the application is gone and the sidecar is not")
+	}
+}
+
+func TestApplicationAtWork(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		since := time.Now()
+		waited := func(a working) time.Duration {
+			since, a.over = time.Now(), make(chan struct{})
+			require.NoError(t, a.Shutdown(t.Context()))
+			return time.Since(since)
+		}
+		until := func(d time.Duration) func(string) bool {
+			return func(string) bool { return time.Since(since) < d }
+		}
+		require.Zero(t, waited(working{address: "a", alive: until(time.Hour)}))
+		require.Equal(t, 300*time.Millisecond, waited(working{address: "a", patient: time.Minute, alive: until(250 * time.Millisecond)}))
+		require.Equal(t, 2*time.Second, waited(working{address: "a", patient: 2 * time.Second, alive: until(time.Hour)}))
+		require.Equal(t, 2*time.Second, waited(working{patient: 2 * time.Second, alive: until(0)}), "there is nobody to ask")
+	})
 }
 
 func newTestCatalog(t *testing.T, mtls string) *catalog {

@@ -214,7 +214,7 @@ func (s *Sidecar) Address(name string) net.Addr {
 func (s *Sidecar) AdminAddress() string { return s.admin.Address() }
 
 // Run serves until ctx ends, then drains: inbound first, because the application needs its outbound calls to finish what it was
-// asked. force ends the drain at once. It returns nil after a drain that cut nothing.
+// asked, and as long as it works after that. force ends the drain at once. It returns nil after a drain that cut nothing.
 func (s *Sidecar) Run(ctx, force context.Context) error {
 	defer s.close()
 	var beside []operate.Background
@@ -224,7 +224,8 @@ func (s *Sidecar) Run(ctx, force context.Context) error {
 	if s.reporter != nil {
 		beside = append(beside, s.reporter.Run)
 	}
-	return s.life.Run(ctx, force, func() config.Drain { return s.config.Drain }, s.admin, beside, s.inbound, s.outbound)
+	terms := func() config.Drain { return s.config.Drain.Terms() }
+	return s.life.Run(ctx, force, terms, s.admin, beside, s.inbound, []operate.Front{{Server: s.applicationAtWork()}}, s.outbound)
 }
 
 // close gives back what New opened.
