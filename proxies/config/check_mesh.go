@@ -36,6 +36,7 @@ func (c *checker) sidecar(s *Sidecar) {
 		}
 		c.meshAuthorization("$.inbound.authorization", in.Authorization, false)
 		c.callerLimits("$.inbound.limits", in.Limits)
+		c.register(s)
 	}
 	if s.Outbound != nil {
 		c.outbound(s)
@@ -86,6 +87,7 @@ func (c *checker) control(k *Control) {
 		c.file("$.ca.certificate", &k.CA.Certificate, "certificate")
 		c.file("$.ca.key", &k.CA.Key, "key")
 	}
+	c.registration(k)
 	if k.Lifetime <= 0 {
 		c.fault("$.svid_lifetime", "svid_lifetime is 0: an SVID has to live for some time")
 	}

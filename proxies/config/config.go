@@ -253,6 +253,8 @@ type Inbound struct {
 	// Authorization holds besides what the control plane says; of the two defaults the stricter counts.
 	Authorization *MeshAuthorization `yaml:"authorization,omitempty" json:"authorization,omitempty"`
 	Limits        *CallerLimits      `yaml:"limits,omitempty" json:"limits,omitempty"`
+	// Register tells the control plane where the service can be reached here.
+	Register *Register `yaml:"register,omitempty" json:"register,omitempty"`
 }
 
 // Outbound takes the application's own calls; the Host field names the service called.
@@ -273,16 +275,18 @@ type Outbound struct {
 
 // Control is the file of `control run --config`.
 type Control struct {
-	Version     int            `yaml:"version" json:"version"`
-	TrustDomain string         `yaml:"trust_domain" json:"trust_domain"`
-	Bootstrap   string         `yaml:"bootstrap" json:"bootstrap"` // default port 8086
-	Listen      string         `yaml:"listen" json:"listen"`       // default port 8087
-	Admin       Admin          `yaml:"admin,omitempty" json:"admin"`
-	CA          CA             `yaml:"ca,omitempty" json:"ca"`
-	Tokens      []Token        `yaml:"tokens" json:"tokens"`
-	Endpoints   string         `yaml:"endpoints" json:"endpoints"` // file of services and endpoints; watched
-	Lifetime    units.Duration `yaml:"svid_lifetime,omitempty" json:"svid_lifetime"`
-	Graph       MeshGraph      `yaml:"graph,omitempty" json:"graph"`
+	Version     int     `yaml:"version" json:"version"`
+	TrustDomain string  `yaml:"trust_domain" json:"trust_domain"`
+	Bootstrap   string  `yaml:"bootstrap" json:"bootstrap"` // default port 8086
+	Listen      string  `yaml:"listen" json:"listen"`       // default port 8087
+	Admin       Admin   `yaml:"admin,omitempty" json:"admin"`
+	CA          CA      `yaml:"ca,omitempty" json:"ca"`
+	Tokens      []Token `yaml:"tokens" json:"tokens"`
+	Endpoints   string  `yaml:"endpoints" json:"endpoints"` // file of services and endpoints; watched
+	// Registration adds endpoints that sidecars register; none unless written.
+	Registration *Registration  `yaml:"registration,omitempty" json:"registration,omitempty"`
+	Lifetime     units.Duration `yaml:"svid_lifetime,omitempty" json:"svid_lifetime"`
+	Graph        MeshGraph      `yaml:"graph,omitempty" json:"graph"`
 }
 
 // MeshGraph is how the control plane assembles the dependency graph from what proxies report.

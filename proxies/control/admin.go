@@ -21,6 +21,10 @@ func (k *Control) adminHandler() http.Handler {
 	mux.HandleFunc("GET /config", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, http.StatusOK, k.config) })
 	mux.HandleFunc("GET /snapshot", func(w http.ResponseWriter, _ *http.Request) {
 		newest, _ := k.catalog.current()
+		if newest == nil {
+			writeText(w, http.StatusServiceUnavailable, collecting+"\n")
+			return
+		}
 		writeJSON(w, http.StatusOK, newest.snapshot)
 	})
 	mux.HandleFunc("GET /bundle", func(w http.ResponseWriter, _ *http.Request) {
@@ -33,6 +37,8 @@ func (k *Control) adminHandler() http.Handler {
 	return mux
 }
 
+const collecting = "collecting registrations after a restart: the first snapshot is not published yet"
+
 // notReady says why the control plane is not ready, or "".
 func (k *Control) notReady() string {
 	if k.draining.Load() {
@@ -40,6 +46,9 @@ func (k *Control) notReady() string {
 	}
 	if !k.source.Ready() {
 		return "the control plane's own SVID has ended"
+	}
+	if newest, _ := k.catalog.current(); newest == nil {
+		return collecting
 	}
 	return ""
 }

@@ -44,16 +44,17 @@ type Options struct {
 
 // Control is a control plane. Its listeners are open when New returns; Run serves them.
 type Control struct {
-	config    *config.Control
-	options   Options
-	domain    spiffeid.TrustDomain
-	authority atomic.Pointer[identity.Authority]
-	grants    atomic.Pointer[grants]
-	source    *identity.Source
-	catalog   *catalog
-	watched   []*watchedFiles
-	metrics   *metrics
-	graph     *graph.Graph
+	config     *config.Control
+	options    Options
+	domain     spiffeid.TrustDomain
+	authority  atomic.Pointer[identity.Authority]
+	grants     atomic.Pointer[grants]
+	source     *identity.Source
+	catalog    *catalog
+	watched    []*watchedFiles
+	metrics    *metrics
+	graph      *graph.Graph
+	registered *registrations // nil: sidecars may not register
 
 	bootstrap, snapshots, admin net.Listener
 	draining                    atomic.Bool
@@ -74,6 +75,9 @@ func New(ctx context.Context, c *config.Control, o Options) (*Control, error) {
 	k := &Control{config: c, options: o, domain: domain, stopStreams: make(chan struct{})}
 	k.catalog = newCatalog(o.Now)
 	k.graph = graph.New(graph.Options{Window: c.Graph.Window.D(), Keep: c.Graph.Keep.D()})
+	if c.Registration != nil {
+		k.registered = newRegistrations(c.Registration)
+	}
 	if err := k.open(); err != nil {
 		return nil, err
 	}
@@ -119,6 +123,9 @@ func (k *Control) open() error {
 		k.options.Log.Info("made a root certificate", "file", orMemory(k.config.CA.Certificate), "trust_domain", k.domain.Name())
 	}
 	k.authority.Store(authority)
+	if k.registered != nil && !made { // sidecars may have registered with the process before this one
+		k.catalog.hold(k.options.Now().Add(k.registered.lease))
+	}
 	for _, t := range k.config.Tokens {
 		made, err := MakeToken(t.File)
 		if err != nil {
@@ -189,6 +196,7 @@ func (k *Control) Run(ctx, force context.Context) error {
 	defer stopWatching()
 	go k.watch(watching)
 	go k.judge(watching)
+	go k.keepRegistrations(watching)
 
 	servers := []*http.Server{k.server(k.issueHandler(), bodyTimeout), k.server(k.snapshotHandler(), 0), k.server(k.adminHandler(), bodyTimeout)}
 	listeners := []net.Listener{

@@ -10,16 +10,18 @@ import (
 
 // metrics are what Prometheus reads. No label holds anything that a client sent.
 type metrics struct {
-	registry          *prometheus.Registry
-	subscribers       prometheus.Gauge
-	snapshotsSent     prometheus.Counter
-	issued            prometheus.Counter
-	issueRefused      *prometheus.CounterVec
-	handshakesRefused *prometheus.CounterVec
-	reloads           *prometheus.CounterVec
-	stale             *prometheus.GaugeVec
-	reports           *prometheus.CounterVec
-	cascades          prometheus.Counter
+	registry             *prometheus.Registry
+	subscribers          prometheus.Gauge
+	snapshotsSent        prometheus.Counter
+	issued               prometheus.Counter
+	issueRefused         *prometheus.CounterVec
+	handshakesRefused    *prometheus.CounterVec
+	reloads              *prometheus.CounterVec
+	stale                *prometheus.GaugeVec
+	reports              *prometheus.CounterVec
+	cascades             prometheus.Counter
+	registrationsRefused *prometheus.CounterVec
+	leasesEnded          prometheus.Counter
 }
 
 func newMetrics(k *Control) *metrics {
@@ -35,13 +37,15 @@ func newMetrics(k *Control) *metrics {
 	}
 	m.reports = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "control_edge_reports_total", Help: "Reports of edges, by result."}, []string{"result"})
 	m.cascades = prometheus.NewCounter(prometheus.CounterOpts{Name: "control_cascades_total", Help: "Cascades that were detected."})
+	m.registrationsRefused = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "control_registrations_refused_total", Help: "Registrations of endpoints that were refused."}, []string{"reason"})
+	m.leasesEnded = prometheus.NewCounter(prometheus.CounterOpts{Name: "control_leases_ended_total", Help: "Registered endpoints dropped because no heartbeat came."})
 	for _, w := range k.watched {
 		m.stale.WithLabelValues(w.name)
 	}
 	build := prometheus.NewGauge(prometheus.GaugeOpts{Name: "control_build_info", Help: "Always 1.",
 		ConstLabels: prometheus.Labels{"version": k.options.Version, "go": runtime.Version()}})
 	build.Set(1)
-	m.registry.MustRegister(m.subscribers, m.snapshotsSent, m.issued, m.issueRefused, m.handshakesRefused, m.reloads, m.stale, m.reports, m.cascades, build,
+	m.registry.MustRegister(m.subscribers, m.snapshotsSent, m.issued, m.issueRefused, m.handshakesRefused, m.reloads, m.stale, m.reports, m.cascades, m.registrationsRefused, m.leasesEnded, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, g := range k.gauges() {
 		m.registry.MustRegister(prometheus.NewGaugeFunc(g.options, g.value))
@@ -59,6 +63,9 @@ func (k *Control) gauges() []gauge {
 	newest := func(value func(*published) float64) func() float64 {
 		return func() float64 {
 			p, _ := k.catalog.current()
+			if p == nil {
+				return 0
+			}
 			return value(p)
 		}
 	}
@@ -79,6 +86,12 @@ func (k *Control) gauges() []gauge {
 			})},
 		{prometheus.GaugeOpts{Name: "control_snapshot_bytes", Help: "Size of the newest snapshot as it is sent."},
 			newest(func(p *published) float64 { return float64(len(p.line)) })},
+		{prometheus.GaugeOpts{Name: "control_registered_endpoints", Help: "Endpoints that sidecars have registered."}, func() float64 {
+			if k.registered == nil {
+				return 0
+			}
+			return float64(k.registered.count())
+		}},
 		{prometheus.GaugeOpts{Name: "control_authority_expiry_timestamp_seconds", Help: "When the signing certificate ends."},
 			func() float64 { return seconds(k.authority.Load().Expiry()) }},
 		{prometheus.GaugeOpts{Name: "control_svid_expiry_timestamp_seconds", Help: "When the control plane's own SVID ends."},

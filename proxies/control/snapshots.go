@@ -19,6 +19,7 @@ func (k *Control) snapshotHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+discovery.Path, k.stream)
 	mux.HandleFunc("POST "+edges.Path, k.report)
+	k.takeRegistrations(mux)
 	return mux
 }
 
@@ -44,6 +45,16 @@ func (k *Control) stream(w http.ResponseWriter, r *http.Request) {
 	defer silence.Stop()
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	newest, changed := k.catalog.current()
+	for newest == nil { // after a restart, until registrations are collected
+		select {
+		case <-changed:
+			newest, changed = k.catalog.current()
+		case <-k.stopStreams:
+			return
+		case <-r.Context().Done():
+			return
+		}
+	}
 	for line, last := newest.line, false; send(line) && !last; {
 		silence.Reset(k.options.Heartbeat)
 		select {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 
 	"crossroads/proxies/config"
@@ -25,9 +26,29 @@ type grants struct {
 }
 
 type grant struct {
-	hash     [sha256.Size]byte
+	hash [sha256.Size]byte
+	idSet
+}
+
+// idSet is IDs, and prefixes of IDs.
+type idSet struct {
 	ids      []string
 	prefixes []string // with their last slash
+}
+
+func newIDSet(ids []string) (s idSet) {
+	for _, id := range ids {
+		if prefix, isPrefix := strings.CutSuffix(id, "*"); isPrefix {
+			s.prefixes = append(s.prefixes, prefix)
+		} else {
+			s.ids = append(s.ids, id)
+		}
+	}
+	return s
+}
+
+func (s *idSet) holds(id string) bool {
+	return slices.Contains(s.ids, id) || slices.ContainsFunc(s.prefixes, func(p string) bool { return strings.HasPrefix(id, p) })
 }
 
 // readGrants reads every token's file.
@@ -45,15 +66,7 @@ func readGrants(tokens []config.Token, trustDomain string) (*grants, error) {
 			all = errors.Join(all, fmt.Errorf("%s: the token has %d bytes, fewer than %d", t.File, len(secret), minToken))
 			continue
 		}
-		one := grant{hash: sha256.Sum256(secret)}
-		for _, id := range t.IDs {
-			if prefix, isPrefix := strings.CutSuffix(id, "*"); isPrefix {
-				one.prefixes = append(one.prefixes, prefix)
-			} else {
-				one.ids = append(one.ids, id)
-			}
-		}
-		g.all = append(g.all, one)
+		g.all = append(g.all, grant{hash: sha256.Sum256(secret), idSet: newIDSet(t.IDs)})
 	}
 	if all != nil {
 		return nil, all
@@ -78,19 +91,7 @@ func (g *grants) allows(found []grant, id string) bool {
 	if id == g.control {
 		return false
 	}
-	for _, one := range found {
-		for _, known := range one.ids {
-			if id == known {
-				return true
-			}
-		}
-		for _, prefix := range one.prefixes {
-			if strings.HasPrefix(id, prefix) {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(found, func(one grant) bool { return one.holds(id) })
 }
 
 // MakeToken writes a random token where there is none, for its owner's eyes only.

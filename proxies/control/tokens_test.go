@@ -11,10 +11,10 @@ func TestGrants(t *testing.T) {
 	g := &grants{
 		control: "spiffe://m/ns/system/sa/control",
 		all: []grant{
-			{hash: sha256.Sum256([]byte("one")), ids: []string{"spiffe://m/ns/a/sa/web"}},
-			{hash: sha256.Sum256([]byte("two")), prefixes: []string{"spiffe://m/ns/a/"}},
-			{hash: sha256.Sum256([]byte("two")), ids: []string{"spiffe://m/ns/b/sa/db"}},
-			{hash: sha256.Sum256([]byte("all")), prefixes: []string{"spiffe://m/"}, ids: []string{"spiffe://m/ns/system/sa/control"}},
+			{hash: sha256.Sum256([]byte("one")), idSet: newIDSet([]string{"spiffe://m/ns/a/sa/web"})},
+			{hash: sha256.Sum256([]byte("two")), idSet: newIDSet([]string{"spiffe://m/ns/a/*"})},
+			{hash: sha256.Sum256([]byte("two")), idSet: newIDSet([]string{"spiffe://m/ns/b/sa/db"})},
+			{hash: sha256.Sum256([]byte("all")), idSet: newIDSet([]string{"spiffe://m/*", "spiffe://m/ns/system/sa/control"})},
 		},
 	}
 	for _, c := range []struct {

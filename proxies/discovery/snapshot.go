@@ -54,6 +54,7 @@ type Snapshot struct {
 // Service is where one service can be reached.
 type Service struct {
 	Protocol  string            `json:"protocol"` // http
+	Identity  string            `json:"-"`        // that the file of services promises; endpoints carry their own
 	Endpoints []config.Endpoint `json:"endpoints"`
 	Addresses []string          `json:"addresses,omitempty"` // IP address and port by which applications know it
 }

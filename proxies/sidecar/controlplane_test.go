@@ -35,7 +35,7 @@ const meshDomain = "mesh.test"
 
 func meshID(service string) string { return identity.ServiceID(meshDomain, "shop", service) }
 
-func newMesh(t *testing.T) *mesh {
+func newMesh(t *testing.T, changes ...func(*config.Control)) *mesh {
 	t.Helper()
 	m := &mesh{t: t, dir: t.TempDir()}
 	m.config = config.Control{
@@ -43,6 +43,9 @@ func newMesh(t *testing.T) *mesh {
 		CA:        config.CA{Certificate: m.at("ca.pem"), Key: m.at("ca.key")},
 		Tokens:    []config.Token{{File: m.at("all.token"), IDs: []string{"spiffe://" + meshDomain + "/*"}}},
 		Endpoints: m.at("endpoints.yaml"), Lifetime: units.Duration(time.Hour),
+	}
+	for _, change := range changes {
+		change(&m.config)
 	}
 	m.services("{}")
 	m.start()

@@ -38,9 +38,10 @@ type Sidecar struct {
 	opaque   *telemetry.Opaque
 	access   *telemetry.AccessLog
 	tap      telemetry.Tap
-	source   *identity.Source    // nil without identity
-	services *discovery.Client   // nil without a control plane
-	reporter *discovery.Reporter // nil without a control plane, or where it is not to hear of the edges
+	source   *identity.Source     // nil without identity
+	services *discovery.Client    // nil without a control plane
+	reporter *discovery.Reporter  // nil without a control plane, or where it is not to hear of the edges
+	register *discovery.Registrar // nil: nobody is told where the service is
 	admin    *operate.Admin
 	life     operate.Life
 	app      *upstream.Upstream // the application; nil without inbound
@@ -80,6 +81,7 @@ func New(ctx context.Context, c *config.Sidecar, o Options) (_ *Sidecar, err err
 		return nil, err
 	}
 	s.follow()
+	s.announce()
 	if s.admin, err = s.newAdmin(); err != nil {
 		return nil, err
 	}
@@ -223,6 +225,9 @@ func (s *Sidecar) Run(ctx, force context.Context) error {
 	}
 	if s.reporter != nil {
 		beside = append(beside, s.reporter.Run)
+	}
+	if s.register != nil {
+		beside = append(beside, s.keepRegistered(ctx))
 	}
 	terms := func() config.Drain { return s.config.Drain.Terms() }
 	return s.life.Run(ctx, force, terms, s.admin, beside, s.inbound, []operate.Front{{Server: s.applicationAtWork()}}, s.outbound)

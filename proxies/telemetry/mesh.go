@@ -59,6 +59,23 @@ func (m *Metrics) Config(state func() ConfigState) {
 	})
 }
 
+// RegistrationState is what metrics show of a proxy's own registration with the control plane.
+type RegistrationState struct {
+	Registered bool
+	Failures   uint64
+}
+
+// Registration exports registered and registration_failures_total.
+func (m *Metrics) Registration(state func() RegistrationState) {
+	m.gaugeFunc("registered", "1 while the control plane publishes this proxy's endpoint on its word.", func() float64 {
+		if state().Registered {
+			return 1
+		}
+		return 0
+	})
+	m.counterFunc("registration_failures_total", "Heartbeats that failed.", func() float64 { return float64(state().Failures) })
+}
+
 func (m *Metrics) gaugeFunc(name, help string, value func() float64) {
 	m.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: m.prefix + name, Help: help}, value))
 }
