@@ -49,6 +49,10 @@ type replayConn struct {
 	rest  int // of them not yet given
 }
 
+// NetConn returns the connection below, for who wants to look at the socket.
+func (c *replayConn) NetConn() net.Conn { return c.Conn }
+
+// Read implements net.Conn.
 func (c *replayConn) Read(p []byte) (int, error) {
 	if c.rest > 0 {
 		n := copy(p, c.first[c.n-c.rest:c.n])

@@ -1,7 +1,6 @@
 package listen
 
 import (
-	"crypto/tls"
 	"errors"
 	"io"
 	"time"
@@ -166,10 +165,7 @@ func (n *session) abort(end exchange.End) {
 	if end == exchange.TunnelClosed {
 		return
 	}
-	sock := n.sock
-	if t, ok := sock.(*tls.Conn); ok {
-		sock = t.NetConn()
-	}
+	sock := wire.Socket(n.sock)
 	if c, ok := sock.(interface{ SetLinger(int) error }); ok {
 		_ = c.SetLinger(0)
 	}

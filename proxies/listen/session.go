@@ -29,6 +29,9 @@ type session struct {
 
 func newSession(s *Server, c net.Conn, peer exchange.Peer) *session {
 	if s.TLS != nil {
+		if len(s.Take) > 0 {
+			c = wire.WatchEnd(c)
+		}
 		c = tls.Server(c, s.TLS)
 		peer.TLS = true
 	}

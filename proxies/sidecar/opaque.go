@@ -12,6 +12,7 @@ import (
 	"crossroads/proxies/exchange"
 	"crossroads/proxies/listen"
 	"crossroads/proxies/telemetry"
+	"crossroads/proxies/wire"
 )
 
 // opaque carries connections whose bytes nobody here understands: the stages admit one, a dial finds the other end, and bytes go
@@ -90,13 +91,11 @@ func reasonOf(err error) string {
 // refuse ends a connection so that the other side sees an error and not an empty answer: with a reset, below TLS too.
 func refuse(c net.Conn) {
 	defer c.Close()
-	if s, ok := c.(interface{ NetConn() net.Conn }); ok {
-		refuse(s.NetConn())
-		return
-	}
-	if t, ok := c.(interface{ SetLinger(int) error }); ok {
+	socket := wire.Socket(c)
+	if t, ok := socket.(interface{ SetLinger(int) error }); ok {
 		_ = t.SetLinger(0)
 	}
+	_ = socket.Close() // before TLS can say that all is well
 }
 
 // pipe joins two connections; silence both ways for the idle limit ends both.
@@ -150,7 +149,7 @@ func (p *pipe) copy(to, from net.Conn, moved func(n int)) {
 		}
 		if err != nil {
 			half, can := to.(interface{ CloseWrite() error })
-			if !errors.Is(err, io.EOF) || !can || half.CloseWrite() != nil {
+			if !errors.Is(err, io.EOF) || wire.Truncated(from) || !can || half.CloseWrite() != nil {
 				p.cut()
 			}
 			return

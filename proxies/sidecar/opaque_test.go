@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	"crypto/sha256"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -265,4 +266,47 @@ func TestHTTP2Unharmed(t *testing.T) {
 	for range cap(failed) {
 		require.NoError(t, <-failed)
 	}
+}
+
+// Whoever ends the socket below TLS has not ended the stream: what was carried may be half of something, and the application hears so.
+func TestOpaqueTruncationIsNoEnd(t *testing.T) {
+	heard := make(chan error, 1)
+	p := newPair(t, serveTCP(t, func(c *net.TCPConn) {
+		defer c.Close()
+		_, err := io.Copy(io.Discard, c)
+		heard <- err
+	}))
+	for name, word := range map[string]bool{"close_notify": true, "the socket alone": false} {
+		settings := p.orders.source.ClientConfig(p.ca.ID("stock")).Clone()
+		settings.NextProtos = []string{alpn(7000)}
+		raw := dial(t, p.stock.inboundAt())
+		c := tls.Client(raw, settings)
+		_, err := c.Write([]byte("half of somethi"))
+		require.NoError(t, err)
+		if word {
+			require.NoError(t, c.CloseWrite())
+		} else {
+			require.NoError(t, raw.CloseWrite())
+		}
+		require.Equal(t, word, <-heard == nil, name)
+	}
+
+	// And the other way: a sidecar whose answer is cut short between two records.
+	f := p.ca.Files("cutter")
+	certificate, err := tls.LoadX509KeyPair(f.Certificate, f.Key)
+	require.NoError(t, err)
+	cutter := serveTCP(t, func(c *net.TCPConn) {
+		defer c.Close()
+		s := tls.Server(c, &tls.Config{Certificates: []tls.Certificate{certificate}, ClientAuth: tls.RequestClientCert, NextProtos: []string{alpn(7000)}})
+		if _, err := s.Write([]byte("half of an ans")); err == nil {
+			c.CloseWrite()
+		}
+		io.Copy(io.Discard, c)
+	})
+	caller := start(t, "audit", p.ca.Identity("audit")+fmt.Sprintf(
+		"outbound: {listen: \"127.0.0.1:0\", tcp: [{listen: \"127.0.0.1:0\", service: stock, port: 7000}], upstreams: {stock: {endpoints: [{address: %q, identity: %q}]}}}\n",
+		cutter, p.ca.ID("cutter")))
+	got, err := io.ReadAll(dial(t, caller.Address("tcp-stock-7000").String()))
+	require.Equal(t, "half of an ans", string(got))
+	require.Error(t, err, "a reset: not an answer that is whole")
 }

@@ -16,6 +16,7 @@ import (
 	"crossroads/proxies/listen"
 	"crossroads/proxies/operate"
 	"crossroads/proxies/upstream"
+	"crossroads/proxies/wire"
 )
 
 // An opaque connection between two sidecars is one TLS connection of its own. For which port of the application it is, the ALPN
@@ -168,7 +169,7 @@ func (k *catalog) dialEndpoint(e upstream.EndpointState, port int) (net.Conn, er
 	}
 	settings := k.source.ClientConfig(e.Identity).Clone()
 	settings.NextProtos = []string{alpn(port)}
-	secure := tls.Client(plain, settings)
+	secure := tls.Client(wire.WatchEnd(plain), settings)
 	ctx, cancel := context.WithTimeout(context.Background(), connectTimeout)
 	defer cancel()
 	err = secure.HandshakeContext(ctx)

@@ -28,11 +28,7 @@ func NewConn(c net.Conn) *Conn {
 	conn := &Conn{}
 	conn.sock = c
 	conn.Body.conn = conn
-	inner := c
-	if t, ok := c.(interface{ NetConn() net.Conn }); ok {
-		inner = t.NetConn()
-	}
-	if s, ok := inner.(syscall.Conn); ok {
+	if s, ok := Socket(c).(syscall.Conn); ok {
 		if raw, err := s.SyscallConn(); err == nil {
 			conn.raw = raw
 			conn.peek = conn.look
