@@ -41,10 +41,11 @@ type Gateway struct {
 	requests *telemetry.Requests
 	parts    *telemetry.Parts
 	access   *telemetry.AccessLog
-	source   *identity.Source    // nil without identity
-	services *discovery.Client   // nil without a control plane
-	reporter *discovery.Reporter // nil without a control plane, or where it is not to hear of the edges
-	reports  *reports            // nil likewise
+	source   *identity.Source      // nil without identity
+	shaken   *telemetry.Handshakes // with peers of the mesh
+	services *discovery.Client     // nil without a control plane
+	reporter *discovery.Reporter   // nil without a control plane, or where it is not to hear of the edges
+	reports  *reports              // nil likewise
 	admin    *operate.Admin
 	life     operate.Life
 	fronts   []operate.Front
@@ -94,9 +95,10 @@ func (g *Gateway) joinMesh(ctx context.Context, c *config.Gateway) (err error) {
 	if c.Identity == nil {
 		return nil
 	}
-	if g.source, err = identity.NewSource(ctx, *c.Identity, identity.Options{Log: g.options.Log, Proved: g.countHandshake()}); err != nil {
+	if g.source, err = identity.NewSource(ctx, *c.Identity, identity.Options{Log: g.options.Log}); err != nil {
 		return fmt.Errorf("obtain the gateway's identity: %w", err)
 	}
+	g.shaken = g.metrics.NewHandshakes(g.options.Log)
 	g.metrics.Identity(func() telemetry.SVID {
 		s := g.source.Stats()
 		return telemetry.SVID{NotAfter: s.NotAfter, Rotations: s.Rotations, Failures: s.Failures}

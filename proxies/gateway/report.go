@@ -8,7 +8,6 @@ import (
 	"crossroads/proxies/discovery"
 	"crossroads/proxies/edges"
 	"crossroads/proxies/exchange"
-	"crossroads/proxies/identity"
 	"crossroads/proxies/telemetry"
 )
 
@@ -27,18 +26,6 @@ func (g *Gateway) newReporter(c *config.Gateway) *discovery.Reporter {
 	}
 	g.reports = &reports{out: map[string]*edges.Recorder{}}
 	return discovery.NewReporter(*c.Identity.Control, g.source, g.report, g.options.Log)
-}
-
-// countHandshake counts the handshakes of the mesh that came as far as the peer's proof.
-func (g *Gateway) countHandshake() func(bool, error) {
-	count := g.metrics.Handshakes()
-	return func(_ bool, err error) {
-		result := "ok"
-		if err != nil {
-			result = string(identity.ReasonOf(err))
-		}
-		count(edges.Outbound, result)
-	}
 }
 
 // to returns the recorder of one edge, the same for the same callee.

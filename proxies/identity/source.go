@@ -34,8 +34,6 @@ type Options struct {
 	Random func() float64   // uniform over [0, 1); nil: math/rand/v2
 	Log    *slog.Logger     // nil: silent
 	Poll   time.Duration    // how often files are looked at; 0: 1 s
-	// Proved hears of every handshake that came as far as the peer's proof: accepting says on which side, err is why it was refused.
-	Proved func(accepting bool, err error) // nil: nobody
 }
 
 func (o Options) filled() Options {
@@ -50,9 +48,6 @@ func (o Options) filled() Options {
 	}
 	if o.Poll <= 0 {
 		o.Poll = time.Second
-	}
-	if o.Proved == nil {
-		o.Proved = func(bool, error) {}
 	}
 	return o
 }

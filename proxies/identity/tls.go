@@ -78,13 +78,10 @@ func (s *Source) Verify(state tls.ConnectionState, usage x509.ExtKeyUsage) error
 }
 
 func (s *Source) verifyClient(state tls.ConnectionState) error {
-	err := s.Verify(state, x509.ExtKeyUsageClientAuth)
-	s.options.Proved(true, err)
-	return err
+	return s.Verify(state, x509.ExtKeyUsageClientAuth)
 }
 
-func (s *Source) verifyServer(state tls.ConnectionState, want string) (err error) {
-	defer func() { s.options.Proved(false, err) }()
+func (s *Source) verifyServer(state tls.ConnectionState, want string) error {
 	m := s.current.Load()
 	if m == nil {
 		return &Refusal{Reason: NotReady, Detail: "no SVID yet"}

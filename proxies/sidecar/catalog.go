@@ -22,7 +22,7 @@ type catalog struct {
 	config   *config.Sidecar
 	source   *identity.Source
 	metrics  *telemetry.Metrics
-	shaken   *handshakes
+	shaken   *telemetry.Handshakes
 	table    atomic.Pointer[table]
 	mu       sync.Mutex // of replacing the table
 	carried  carried
@@ -39,7 +39,7 @@ type table struct {
 	awaiting    bool // the control plane has not spoken yet
 }
 
-func newCatalog(c *config.Sidecar, source *identity.Source, m *telemetry.Metrics, h *handshakes) (*catalog, error) {
+func newCatalog(c *config.Sidecar, source *identity.Source, m *telemetry.Metrics, h *telemetry.Handshakes) (*catalog, error) {
 	k := &catalog{config: c, source: source, metrics: m, shaken: h, copies: make(chan struct{}, maxCopies), mirrored: m.NewMirrored()}
 	t := &table{routes: map[string]*exchange.Route{}, upstreams: map[string]*upstream.Upstream{}, awaiting: c.Outbound.Discover}
 	for name, terms := range c.Outbound.Upstreams.All() {
@@ -60,7 +60,7 @@ func (k *catalog) put(t *table, name string, terms config.Upstream) error {
 	terms.Endpoints = k.callable(terms, terms.Endpoints)
 	o := upstream.Options{Name: name, Config: terms, Observer: k.metrics, Seed: new(maphash.Hash).Sum64()}
 	if terms.MTLS == "on" {
-		o.TLS, o.Handshake = k.tls, k.shaken.outbound
+		o.TLS, o.Handshake = k.tls, k.shaken.Outbound
 	}
 	u, err := upstream.New(o)
 	if err != nil {

@@ -22,7 +22,7 @@ type policies struct {
 	log     *slog.Logger
 	force   atomic.Pointer[stage.Policies]
 
-	written seldom
+	written telemetry.Seldom
 }
 
 func (p *policies) open(c *config.Sidecar, m *telemetry.Metrics, log *slog.Logger) {
@@ -76,7 +76,7 @@ func (p *policies) stage() *stage.MeshAuthorization {
 
 // note writes of a refusal, and of what a shadow policy would have done, at most once a second for each; the metric counts every one.
 func (p *policies) note(policy, decision, peer string) {
-	if !p.written.due(policy + decision) {
+	if !p.written.Due(policy + decision) {
 		return
 	}
 	if decision == "denied" {

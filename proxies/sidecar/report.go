@@ -6,7 +6,6 @@ import (
 	"crossroads/proxies/config"
 	"crossroads/proxies/discovery"
 	"crossroads/proxies/edges"
-	"crossroads/proxies/identity"
 	"crossroads/proxies/upstream"
 )
 
@@ -51,18 +50,4 @@ func (s *Sidecar) instance() string {
 		return a.String()
 	}
 	return s.AdminAddress()
-}
-
-// countHandshake counts a handshake that came as far as the peer's proof.
-func countHandshake(count func(direction, result string)) func(bool, error) {
-	return func(accepting bool, err error) {
-		direction, result := edges.Outbound, "ok"
-		if accepting {
-			direction = edges.Inbound
-		}
-		if err != nil {
-			result = string(identity.ReasonOf(err))
-		}
-		count(direction, result)
-	}
 }

@@ -44,11 +44,11 @@ type Sidecar struct {
 	register *discovery.Registrar // nil: nobody is told where the service is
 	admin    *operate.Admin
 	life     operate.Life
-	app      *upstream.Upstream // the application; nil without inbound
-	shaken   handshakes         // with other sidecars
-	policies policies           // who may call the application
-	limits   limits             // and how much
-	catalog  *catalog           // the services it may call; nil without outbound
+	app      *upstream.Upstream    // the application; nil without inbound
+	shaken   *telemetry.Handshakes // with other sidecars
+	policies policies              // who may call the application
+	limits   limits                // and how much
+	catalog  *catalog              // the services it may call; nil without outbound
 	inbound  []operate.Front
 	outbound []operate.Front
 	chains   []string // in words, for stages_info
@@ -63,12 +63,12 @@ func New(ctx context.Context, c *config.Sidecar, o Options) (_ *Sidecar, err err
 		}
 	}()
 	s.edges, s.opaque = s.metrics.NewEdges(), s.metrics.NewOpaque()
-	s.shaken = handshakes{counts: s.metrics.NewHandshakes(), log: o.Log}
+	s.shaken = s.metrics.NewHandshakes(o.Log)
 	if s.access, err = telemetry.OpenAccessLog(c.Log.Access, o.Stdout, o.Stderr, s.metrics.LogDropped); err != nil {
 		return nil, err
 	}
 	if c.Identity != nil {
-		if s.source, err = identity.NewSource(ctx, *c.Identity, identity.Options{Log: o.Log, Proved: countHandshake(s.metrics.Handshakes())}); err != nil {
+		if s.source, err = identity.NewSource(ctx, *c.Identity, identity.Options{Log: o.Log}); err != nil {
 			return nil, fmt.Errorf("obtain the sidecar's identity: %w", err)
 		}
 		s.metrics.Identity(s.svid)
@@ -126,7 +126,7 @@ func (s *Sidecar) openMesh(in *config.Inbound) error {
 	if s.config.MTLS == "off" {
 		return s.open(&s.inbound, "inbound", in.Listen, plain)
 	}
-	secure := listen.Options{Service: service, TLS: s.source.ServerConfig(s.config.MTLS), PeerID: identity.PeerID, Handshake: s.shaken.inbound}
+	secure := listen.Options{Service: service, TLS: s.source.ServerConfig(s.config.MTLS), PeerID: identity.PeerID, Handshake: s.shaken.Inbound}
 	s.takeOpaque(in, &secure)
 	if s.config.MTLS == "strict" {
 		return s.open(&s.inbound, "inbound", in.Listen, secure)
@@ -147,7 +147,7 @@ func (s *Sidecar) openOutbound() (err error) {
 	if out == nil {
 		return nil
 	}
-	if s.catalog, err = newCatalog(s.config, s.source, s.metrics, &s.shaken); err != nil {
+	if s.catalog, err = newCatalog(s.config, s.source, s.metrics, s.shaken); err != nil {
 		return err
 	}
 	if err = s.openTCP(out); err != nil {

@@ -173,7 +173,7 @@ func (k *catalog) dialEndpoint(e upstream.EndpointState, port int) (net.Conn, er
 	ctx, cancel := context.WithTimeout(context.Background(), connectTimeout)
 	defer cancel()
 	err = secure.HandshakeContext(ctx)
-	k.shaken.outbound(config.Endpoint{Address: e.Address}, secure.ConnectionState(), err)
+	k.shaken.Outbound(config.Endpoint{Address: e.Address}, secure.ConnectionState(), err)
 	if err != nil {
 		_ = plain.Close()
 		if identity.ReasonOf(err) != "" {

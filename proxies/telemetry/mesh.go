@@ -32,13 +32,6 @@ func (m *Metrics) Identity(state func() SVID) {
 	m.counterFunc("svid_rotation_failures_total", "Tries at an SVID that failed.", func() float64 { return float64(state().Failures) })
 }
 
-// Handshakes registers handshakes_total{direction,result} and returns what counts one: result is ok, or the word for why the peer
-// was refused.
-func (m *Metrics) Handshakes() func(direction, result string) {
-	total := newCounters(m.counter("handshakes_total", "Handshakes that came as far as the peer's proof, by result.", "direction", "result"), 2)
-	return func(direction, result string) { total.of(labels{direction, result}).Inc() }
-}
-
 // Config exports config_version, config_age_seconds, config_propagation_seconds and control_connected.
 func (m *Metrics) Config(state func() ConfigState) {
 	m.gaugeFunc("config_version", "Version of the discovered configuration in force.", func() float64 { return float64(state().Version) })
