@@ -165,7 +165,7 @@ func (n *session) abort(end exchange.End) {
 	if end == exchange.TunnelClosed {
 		return
 	}
-	sock := wire.Socket(n.sock)
+	sock := wire.Lowest(n.sock)
 	if c, ok := sock.(interface{ SetLinger(int) error }); ok {
 		_ = c.SetLinger(0)
 	}

@@ -91,7 +91,7 @@ func reasonOf(err error) string {
 // refuse ends a connection so that the other side sees an error and not an empty answer: with a reset, below TLS too.
 func refuse(c net.Conn) {
 	defer c.Close()
-	socket := wire.Socket(c)
+	socket := wire.Lowest(c)
 	if t, ok := socket.(interface{ SetLinger(int) error }); ok {
 		_ = t.SetLinger(0)
 	}

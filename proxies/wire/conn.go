@@ -28,7 +28,7 @@ func NewConn(c net.Conn) *Conn {
 	conn := &Conn{}
 	conn.sock = c
 	conn.Body.conn = conn
-	if s, ok := Socket(c).(syscall.Conn); ok {
+	if s, ok := Lowest(c).(syscall.Conn); ok {
 		if raw, err := s.SyscallConn(); err == nil {
 			conn.raw = raw
 			conn.peek = conn.look

@@ -44,8 +44,8 @@ func Truncated(c net.Conn) bool {
 	}
 }
 
-// Socket returns the lowest connection: below TLS, and below whatever read ahead.
-func Socket(c net.Conn) net.Conn {
+// Lowest returns the connection below all others: below TLS, and below whatever read ahead.
+func Lowest(c net.Conn) net.Conn {
 	for {
 		below, ok := c.(interface{ NetConn() net.Conn })
 		if !ok {
