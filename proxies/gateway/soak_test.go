@@ -3,9 +3,15 @@
 package gateway
 
 import (
+	"errors"
 	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"runtime"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -14,6 +20,34 @@ import (
 
 // A thousand clients drip heads; each is put up with for ten seconds.
 func TestSoakSlowClients(t *testing.T) { slowClients(t, 1000, 10*time.Second, 2000) }
+
+func TestSoakReload(t *testing.T) { reloadUnderLoad(t, 2000, 100) }
+
+// Processes are told to stop by SIGTERM, ten in a row.
+func TestSoakStop(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "gateway")
+	out, err := exec.Command("go", "build", "-o", program, "../cmd/gateway").CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	address := bareOrigin(t)
+	stopUnderLoad(t, 2000, 10, func() instance {
+		var at [2]string
+		for i := range at {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			require.NoError(t, err)
+			at[i] = l.Addr().String()
+			l.Close()
+		}
+		file := filepath.Join(t.TempDir(), "gateway.yaml")
+		text := fmt.Sprintf("version: 1\nlisten: [{address: %q}]\nadmin: {address: %q}\ndrain: {delay: 500ms, grace: 20s}\n", at[0], at[1])
+		require.NoError(t, os.WriteFile(file, []byte(text+upstreams(address)+everything), 0o600))
+		c := exec.Command(program, "run", "--config", file)
+		require.NoError(t, c.Start())
+		i := instance{at[0], "http://" + at[1], func() error { return errors.Join(c.Process.Signal(syscall.SIGTERM), c.Wait()) }}
+		t.Cleanup(func() { _ = c.Process.Kill() })
+		require.Eventually(t, i.ready, time.Minute, 10*time.Millisecond)
+		return i
+	})
+}
 
 // A million requests, each with a path and forged fields of its own: what the gateway holds does not grow with them.
 func TestSoakMillionRequests(t *testing.T) {

@@ -7,13 +7,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
-	"sync"
-	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -103,41 +99,4 @@ func TestHTTPSAndItsRenewal(t *testing.T) {
 	require.NoError(t, os.WriteFile(files.Key, []byte("no key"), 0o600))
 	require.ErrorContains(t, g.ReloadFile(), "load the certificate")
 	require.Equal(t, ca.ID("two"), shown())
-}
-
-// Clients that ask whether the gateway is ready, as a load balancer does, and go elsewhere when it is not, lose no request to a stop.
-func TestStopUnderLoadFailsNoRequest(t *testing.T) {
-	g := start(t, upstreams(origin(t, "a"))+everything+"drain: {delay: 300ms, grace: 20s}\n")
-	var gone atomic.Bool
-	var served, failed atomic.Int64
-	var clients sync.WaitGroup
-	for range 4 {
-		clients.Go(func() {
-			c := &http.Client{Transport: &http.Transport{}}
-			defer c.CloseIdleConnections()
-			for !gone.Load() {
-				resp, err := c.Get(g.url)
-				if err != nil || resp.StatusCode != 200 {
-					failed.Add(1)
-					return
-				}
-				_, err = io.Copy(io.Discard, resp.Body)
-				resp.Body.Close()
-				if err != nil {
-					failed.Add(1)
-				}
-				served.Add(1)
-			}
-		})
-	}
-	require.Eventually(t, func() bool { return served.Load() > 50 || failed.Load() > 0 }, 10*time.Second, time.Millisecond)
-	g.stop()
-	require.Eventually(t, func() bool { code, _ := g.admin("GET", "/readyz"); return code == 503 }, 10*time.Second, time.Millisecond)
-	gone.Store(true)
-	clients.Wait()
-	require.NoError(t, <-g.ended)
-	g.ended = nil
-	require.Zero(t, failed.Load(), "of %d", served.Load())
-	_, err := net.Dial("tcp", g.Addresses()[0].String())
-	require.Error(t, err)
 }
