@@ -24,6 +24,7 @@ func (g *Gateway) newAdmin(c *config.Gateway) (*operate.Admin, error) {
 		return found
 	})
 	a.Page("/routes", func() any { return g.current.Load().config.Routes })
+	a.Page("/consumers", func() any { return g.top.List() })
 	if g.options.Load != nil {
 		a.Action("/reload", g.ReloadFile)
 	}

@@ -16,7 +16,7 @@ func (g *Gateway) buildChain(s *snapshot, old *snapshot) error {
 		return err
 	}
 	is := &s.guards
-	metrics := stage.NewRouteMetrics(g.metrics, g.requests, s.routes)
+	metrics := stage.NewRouteMetrics(g.metrics, g.requests, g.top, s.routes)
 	access := stage.NewAccessLog(g.access, "", s.config.Log.Sample.F())
 	timing := stage.NewServerTiming("gateway")
 

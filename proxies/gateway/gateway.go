@@ -39,6 +39,7 @@ type Gateway struct {
 	options  Options
 	metrics  *telemetry.Metrics
 	requests *telemetry.Requests
+	top      *telemetry.Top
 	parts    *telemetry.Parts
 	access   *telemetry.AccessLog
 	source   *identity.Source      // nil without identity
@@ -66,6 +67,7 @@ func New(ctx context.Context, c *config.Gateway, o Options) (_ *Gateway, err err
 		}
 	}()
 	g.requests = g.metrics.NewRequests()
+	g.top = g.metrics.NewTop()
 	g.parts = g.metrics.NewParts()
 	if g.access, err = telemetry.OpenAccessLog(c.Log.Access, o.Stdout, o.Stderr, g.metrics.LogDropped); err != nil {
 		return nil, err

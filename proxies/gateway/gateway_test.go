@@ -234,6 +234,10 @@ log: {access: stdout}
 	require.Equal(t, 200, g.get("/", "X-Api-Key: demo").StatusCode, "the limit is the other's")
 
 	g.shows(`gateway_http_requests_total{code="429",method="GET",route="all"} 1`)
+	g.shows(`gateway_top_consumer_requests{consumer="probe"} 3`)
+	code, consumers := g.admin("GET", "/consumers")
+	require.Equal(t, 200, code)
+	require.JSONEq(t, `[{"name":"probe","requests":3,"over_by":0},{"name":"demo","requests":2,"over_by":0}]`, consumers)
 	g.shows(`gateway_rejected_requests_total{reason="rate_limited"} 1`)
 	g.shows(regexp.MustCompile(`gateway_stages_info{hash="[0-9a-f]{16}",stages="access_log,metrics,forwarding,request_id,trace,route,key_auth,rate_limit"} 1`))
 	require.NoError(t, g.drained())

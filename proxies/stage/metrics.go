@@ -17,8 +17,8 @@ type Metrics struct {
 	stages  []prometheus.Observer // of the chain, for sampled exchanges
 }
 
-// NewRouteMetrics makes the stage of a gateway: by route. Routes that are not listed count as the route "".
-func NewRouteMetrics(m *telemetry.Metrics, requests *telemetry.Requests, routes []*exchange.Route) *Metrics {
+// NewRouteMetrics makes the stage of a gateway: by route, and who asks most. Routes that are not listed count as the route "".
+func NewRouteMetrics(m *telemetry.Metrics, requests *telemetry.Requests, top *telemetry.Top, routes []*exchange.Route) *Metrics {
 	byRoute := map[*exchange.Route]*telemetry.RouteMetrics{nil: requests.Route("")}
 	for _, r := range routes {
 		byRoute[r] = requests.Route(r.Name)
@@ -26,6 +26,9 @@ func NewRouteMetrics(m *telemetry.Metrics, requests *telemetry.Requests, routes 
 	return &Metrics{metrics: m, settle: func(x *exchange.Exchange, _ exchange.End, took time.Duration) {
 		if of := byRoute[x.Route]; of != nil {
 			of.Observe(x, took)
+		}
+		if x.Consumer.Name != "" {
+			top.Count(x.Consumer.Name)
 		}
 	}}
 }

@@ -126,7 +126,7 @@ func TestMeshPeerIsWhatTheCertificateSays(t *testing.T) {
 func TestMetricsCountByRouteMethodAndCode(t *testing.T) {
 	m := telemetry.NewMetrics("gateway", "test")
 	r := &exchange.Route{Name: "orders"}
-	st := stage.NewRouteMetrics(m, m.NewRequests(), []*exchange.Route{r})
+	st := stage.NewRouteMetrics(m, m.NewRequests(), m.NewTop(), []*exchange.Route{r})
 	send := func(req request) {
 		x := req.Exchange()
 		c := exchange.Chain{Stages: []exchange.Stage{st}, Forward: &stagetest.Upstream{}}

@@ -146,7 +146,7 @@ func TestObservingStagesSuite(t *testing.T) {
 	log, err := telemetry.OpenAccessLog("stdout", io.Discard, io.Discard, func() {})
 	require.NoError(t, err)
 	t.Cleanup(log.Close)
-	routes := stage.NewRouteMetrics(m, m.NewRequests(), []*exchange.Route{r})
+	routes := stage.NewRouteMetrics(m, m.NewRequests(), m.NewTop(), []*exchange.Route{r})
 	edges := telemetry.NewMetrics("sidecar", "test")
 	timing := stage.NewServerTiming("gateway")
 	pass := []request{{}, {Route: r}, {Route: r, Method: "BREW"}}
