@@ -55,7 +55,7 @@ type Admin struct {
 
 // Clients bounds what a client may do before any stage looks at it.
 type Clients struct {
-	HeaderTimeout         units.Duration `yaml:"header_timeout,omitempty" json:"header_timeout"` // first byte to end of the head
+	HeaderTimeout         units.Duration `yaml:"header_timeout,omitempty" json:"header_timeout"` // first byte to end of the head; 0: none, as for the other two
 	BodyIdle              units.Duration `yaml:"body_idle,omitempty" json:"body_idle"`           // silence while a body is due
 	KeepAlive             units.Duration `yaml:"keep_alive,omitempty" json:"keep_alive"`         // idle between requests
 	MaxHead               units.Bytes    `yaml:"max_head,omitempty" json:"max_head"`             // request line and fields

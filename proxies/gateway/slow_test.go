@@ -84,3 +84,16 @@ func memory() int64 {
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapInuse + m.StackInuse)
 }
+
+// A timeout of 0 is none.
+func TestTimeoutsCanBeOff(t *testing.T) {
+	g := start(t, upstreams(origin(t, "a"))+"routes: [{name: all, backends: [{upstream: u0}], timeout: 0s, stream_idle: 0s}]\n"+
+		"clients: {header_timeout: 0s, body_idle: 0s, keep_alive: 0s}\n")
+	c := g.dial()
+	for _, part := range []string{"", "POST / HT", "TP/1.1\r\nHost: gw.test\r\nContent-Length: 5\r\n\r\nhe", "llo", plainRequest} {
+		time.Sleep(120 * time.Millisecond) // two sweeps over the deadlines
+		c.send(part)
+	}
+	require.Contains(t, c.gets(200), `"body":"hello"`)
+	c.gets(200)
+}

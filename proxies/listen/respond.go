@@ -96,7 +96,7 @@ func (n *session) frame() (wire.Body, wire.Outgoing) {
 
 // arm starts the clock for a write that a client does not take.
 func (n *session) arm() {
-	n.conn.Arm(wire.After(orElse(n.server.Clients.BodyIdle.D(), defaultIdle)))
+	n.conn.Arm(wire.After(n.server.Clients.BodyIdle.D()))
 }
 
 // flush writes what is gathered; end is what it means if that succeeds.

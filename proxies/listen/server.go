@@ -52,12 +52,8 @@ type Server struct {
 	running   sync.WaitGroup // sessions
 }
 
-// Limits that hold where the configuration says nothing.
-const (
-	defaultMaxHead       = 32 << 10
-	defaultHeaderTimeout = 10 * time.Second
-	defaultIdle          = 60 * time.Second
-)
+// defaultMaxHead holds where nothing is said: a head has to have a bound. Timeouts that are 0 are none.
+const defaultMaxHead = 32 << 10
 
 // New makes a server.
 func New(o Options) *Server {

@@ -86,16 +86,7 @@ func (n *session) taker() Taker {
 	return nil
 }
 
-func (n *session) headerTimeout() time.Duration {
-	return orElse(n.server.Clients.HeaderTimeout.D(), defaultHeaderTimeout)
-}
-
-func orElse(d, otherwise time.Duration) time.Duration {
-	if d <= 0 {
-		return otherwise
-	}
-	return d
-}
+func (n *session) headerTimeout() time.Duration { return n.server.Clients.HeaderTimeout.D() }
 
 // await waits for the first bytes of a request; false ends the connection without a word.
 func (n *session) await(first bool) bool {
@@ -104,7 +95,7 @@ func (n *session) await(first bool) bool {
 	}
 	timeout := n.headerTimeout()
 	if !first {
-		timeout = orElse(n.server.Clients.KeepAlive.D(), defaultIdle)
+		timeout = n.server.Clients.KeepAlive.D()
 	}
 	n.conn.Arm(wire.After(timeout))
 	n.idle.Store(true)
@@ -150,7 +141,7 @@ func (n *session) serve() bool {
 	body := &n.conn.Body
 	if body.Length() != 0 {
 		x.RequestBody = body
-		body.Idle = orElse(n.server.Clients.BodyIdle.D(), defaultIdle)
+		body.Idle = n.server.Clients.BodyIdle.D()
 		if err := body.Limit(int64(n.server.Clients.MaxBody)); err != nil {
 			return n.refuse(err)
 		}

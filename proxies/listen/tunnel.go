@@ -11,7 +11,7 @@ import (
 // tunnel carries bytes both ways after a 101 until one side ends or nothing moves for the idle limit.
 func (n *session) tunnel() exchange.End {
 	up := n.x.Tunnel.Upstream
-	idle := orElse(n.server.Clients.KeepAlive.D(), defaultIdle)
+	idle := n.server.Clients.KeepAlive.D()
 	if n.x.Route != nil && n.x.Route.Idle > 0 {
 		idle = n.x.Route.Idle
 	}
