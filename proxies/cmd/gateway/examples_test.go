@@ -35,10 +35,11 @@ func example(t *testing.T, name string, addresses ...string) (base, admin string
 	t.Cleanup(service.Close)
 	data, err := os.ReadFile(filepath.Join("examples", name))
 	require.NoError(t, err)
-	pairs := append([]string{"127.0.0.1:8080", "127.0.0.1:0", "127.0.0.1:9901", "127.0.0.1:0", "127.0.0.1:9000", service.Listener.Addr().String()}, addresses...)
-	for i := 0; i < len(pairs); i += 2 {
-		require.Contains(t, string(data), pairs[i])
+	for i := 0; i < len(addresses); i += 2 {
+		require.Contains(t, string(data), addresses[i])
 	}
+	pairs := append([]string{"127.0.0.1:8080", "127.0.0.1:0", "127.0.0.1:8443", "127.0.0.1:0", "127.0.0.1:9901", "127.0.0.1:0",
+		"127.0.0.1:9000", service.Listener.Addr().String()}, addresses...)
 	c, err := config.ParseGateway(name, []byte(strings.NewReplacer(pairs...).Replace(string(data))))
 	require.NoError(t, err)
 	g, err := gateway.New(t.Context(), c, gateway.Options{Version: "test", Stdout: io.Discard, Stderr: io.Discard, Log: slog.New(slog.DiscardHandler)})
