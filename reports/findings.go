@@ -29,6 +29,8 @@ func (b *book) findings() []Finding {
 		}
 	}
 	add(b.troubleFinding())
+	add(b.blastFinding())
+	add(b.failingFinding())
 	if !b.paced(economical) {
 		add(b.compositionFinding())
 	}

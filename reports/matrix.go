@@ -137,18 +137,19 @@ func (b *book) benefits() *Table {
 			{Key: "ready", Title: "Time until ready", Unit: quantity.Seconds, Numeric: true},
 		},
 	}
-	unmeasured := number(quantity.Absent(notMeasured))
 	for arm, a := range b.Plan.Arms {
-		blast := unmeasured
-		if a.Proxies == 0 && a.External == "" {
-			blast = text("no proxy")
-		}
+		succeeded, p99 := b.underFault(arm)
 		t.Rows = append(t.Rows, Row{Ink: 1 + b.ink(arm), Cells: []Cell{
-			text(a.Name), edges(a), unmeasured, unmeasured, blast, b.tripsSaved(arm),
+			text(a.Name), edges(a), number(succeeded), number(p99), b.blast(arm), b.tripsSaved(arm),
 			count(a, a.Processes), count(a, a.Proxies), number(b.readyIn(arm)),
 		}})
 	}
 	t.Notes = []string{"Edges and processes follow from the declaration; edges include the driver's own call to the entry."}
+	if fault := b.failingReplica(); fault >= 0 {
+		t.Notes = append(t.Notes, "One replica failing: "+b.faults()[fault].Text+". Losing one proxy: the share of requests affected while the proxy was away whose loss reached most.")
+	} else {
+		t.Notes = append(t.Notes, "What faults do is measured by the experiment blast-radius.")
+	}
 	return t
 }
 

@@ -78,6 +78,9 @@ func (b *book) secondsFigure() (*figure.Figure, *Table) {
 	if first < 0 {
 		l.Shades = []figure.Shade{{From: float64(first), To: 0, Text: "warm-up"}}
 	}
+	for i, f := range b.faults() {
+		l.Shades = append(l.Shades, figure.Shade{From: float64(f.From) / 1e9, To: float64(f.To) / 1e9, Text: fmt.Sprintf("fault %d", i+1)})
+	}
 	t := secondsTable(b.refRate)
 	for arm := range b.Plan.Arms {
 		s := figure.Series{Name: b.name(arm), Ink: b.ink(arm), Dash: b.ink(arm), Label: true, Line: true}

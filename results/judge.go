@@ -28,6 +28,7 @@ const (
 	RuleGrowing   = "in-flight not growing"
 	RuleSteady    = "steady"
 	RuleOrigin    = "origin-limited"
+	RuleFaults    = "faults as declared"
 )
 
 // Their limits.
@@ -64,7 +65,7 @@ func Judge(t *Trial) {
 		return
 	}
 	invalid, flags := instrument(t)
-	t.Flags = slices.Concat(t.Flags, flags, trend(t), origin(t))
+	t.Flags = slices.Concat(t.Flags, flags, trend(t), origin(t), faultFlags(t))
 	if len(t.Flags) == 0 {
 		t.Flags = nil // as it is read back from a record
 	}
@@ -78,7 +79,7 @@ func Judge(t *Trial) {
 
 const notAssessed = ": not assessed"
 
-var flagRules = []string{RuleOnTime, RuleSteal, RuleForeign, RuleCalibrate, RuleSteady, RuleOrigin}
+var flagRules = []string{RuleOnTime, RuleSteal, RuleForeign, RuleCalibrate, RuleSteady, RuleOrigin, RuleErrors, RuleBusy}
 
 func unseen(rule, what string) Reason {
 	return Reason{Rule: rule + notAssessed, Text: what}
@@ -111,7 +112,7 @@ func instrument(t *Trial) (invalid, flags []Reason) {
 	default:
 		invalid = append(invalid, lateness(t, slip)...)
 	}
-	invalid = append(invalid, driver(t)...)
+	invalid = append(append(invalid, driver(t)...), undone(t)...)
 	noisy, blind := noise(t)
 	return append(invalid, noisy...), append(flags, blind...)
 }
@@ -176,8 +177,18 @@ func noise(t *Trial) (invalid, flags []Reason) {
 
 // saturation asks whether the target kept up.
 func saturation(t *Trial) []Reason {
+	if t.faulted() {
+		return keptUp(undisturbed(t))
+	}
+	return slices.Concat(keptUp(t.Counts), roomLeft(t))
+}
+
+// keptUp asks whether what was due was answered.
+func keptUp(c Counts) []Reason {
 	var reasons []Reason
-	c, d := t.Counts, t.Driver
+	if c.Planned == 0 {
+		return nil // all of it lies in faults: faultFlags says so
+	}
 	// A failure that the application was told to make is an answer.
 	if achieved := share(c.Done+c.Declared, c.Planned); !(achieved >= minAchieved) {
 		reasons = append(reasons, Reason{RuleAchieved, fmt.Sprintf("%s of what was due was answered, at least %s is needed",
@@ -187,6 +198,13 @@ func saturation(t *Trial) []Reason {
 		reasons = append(reasons, Reason{RuleErrors, fmt.Sprintf("%s undeclared errors, the limit is %s",
 			percent(errors), percent(maxErrors)), errors, maxErrors})
 	}
+	return reasons
+}
+
+// roomLeft asks whether the target's queues were short and stayed so.
+func roomLeft(t *Trial) []Reason {
+	var reasons []Reason
+	c, d := t.Counts, t.Driver
 	if t.Elapsed > 0 {
 		if busy := share(d.AllBusy, t.Elapsed); busy > maxAllBusy {
 			reasons = append(reasons, Reason{RuleBusy, fmt.Sprintf("every connection was busy for %s of the time, the limit is %s",
@@ -205,6 +223,9 @@ func saturation(t *Trial) []Reason {
 
 // trend flags a block whose median response time rose or fell over its windows; nothing is dropped for it.
 func trend(t *Trial) []Reason {
+	if t.faulted() {
+		return []Reason{unseen(RuleSteady, "faults were injected into the block")}
+	}
 	if len(t.Windows) < Windows {
 		return []Reason{unseen(RuleSteady, "the block has no windows")}
 	}

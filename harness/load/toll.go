@@ -1,6 +1,7 @@
 package load
 
 import (
+	"slices"
 	"strconv"
 	"time"
 
@@ -42,12 +43,17 @@ func (j Job) tollOf(stretch Block, s Schedule, points []point) (results.Toll, er
 			record(times, time.Duration(p.response))
 		}
 	}
-	if len(entries) > 1 {
+	if len(entries) > 1 && !j.composes() {
 		t.Entries = entries
 	}
 	encoded, err := results.Encode(times)
 	t.Times = &encoded
 	return t, err
+}
+
+// composes says that a request may go to other entries than its sequence number says.
+func (j Job) composes() bool {
+	return slices.ContainsFunc(j.Target.Requests, func(r Request) bool { return len(r.Calls) > 0 })
 }
 
 // count adds one sample.
