@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"crossroads/reports/figure"
 	"crossroads/reports/quantity"
@@ -170,7 +171,7 @@ func (b *book) faultsTable() *Table {
 }
 
 func faultName(i int, f results.Fault) string {
-	return fmt.Sprintf("%d: %s, %s to %s", i+1, f.Text, quantity.Of(float64(f.From)/1e9, quantity.Seconds).WithUnit(), quantity.Of(float64(f.To)/1e9, quantity.Seconds).WithUnit())
+	return fmt.Sprintf("%d: %s, %s to %s", i+1, f.Text, time.Duration(f.From), time.Duration(f.To)) // as the file writes times
 }
 
 // slowWords says above which response time a request counts as slow.

@@ -31,6 +31,9 @@ func (b *book) header() Header {
 		}
 		h.Warnings = append(h.Warnings, text)
 	}
+	if n := len(b.faults()); n > 0 {
+		h.Warnings = append(h.Warnings, fmt.Sprintf("%s declared in every trial: latency, CPU and errors include their effects", plural(n, "fault")))
+	}
 	h.Status, h.Reasons = b.judge()
 	h.Verdict = verdicts[h.Status]
 	h.Facts, h.Summary = b.facts(), b.summary()

@@ -20,6 +20,7 @@ var scenes = map[string]func() (reports.Records, *reports.Report){
 	"zero":       made(zero),
 	"crowded":    made(crowded),
 	"external":   made(external),
+	"faulty":     made(faulty),
 	"pages":      made(func() reports.Records { return synthetic(composedPages(), []float64{500, 1000}, 6) }),
 }
 

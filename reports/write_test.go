@@ -18,7 +18,7 @@ func TestWriteLeavesWholeReports(t *testing.T) {
 	if root == "" {
 		root = t.TempDir()
 	}
-	for _, name := range []string{"storefront", "troubled", "quick", "spoilt", "zero", "crowded", "external"} {
+	for _, name := range []string{"storefront", "troubled", "quick", "spoilt", "zero", "crowded", "external", "faulty"} {
 		if *keep == "" && name != "zero" {
 			continue // drawing takes long; TestBuildFromARunDirectory looks at figures
 		}
