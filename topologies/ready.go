@@ -8,7 +8,7 @@ import (
 //go:embed *.yaml
 var ready embed.FS
 
-// Ready returns one of the experiment files that come with the program; ReadyNames lists them, blast-radius.
+// Ready returns one of the experiment files that come with the program; ReadyNames lists them.
 func Ready(name string) (data []byte, ok bool) {
 	data, err := ready.ReadFile(name + ".yaml")
 	return data, err == nil
