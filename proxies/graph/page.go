@@ -115,7 +115,8 @@ func (g *drawing) pull(name string, at map[string]*box) int {
 	return sum / n
 }
 
-// connect draws an edge as a curve from box to box, with its figures near the callee, where lines are furthest apart.
+// connect draws an edge as a curve from box to box. Its figures stand where the curve is two thirds of the way up or down (six tenths of
+// its parameter): there neither edges of one caller, nor those to one callee, nor those that cross are close together.
 func (g *drawing) connect(e *Edge, at map[string]*box) line {
 	a, b := at[e.Source], at[e.Destination]
 	x1, y1, x2, y2 := a.X+boxWidth, a.Y+boxHeight/2, b.X-6, b.Y+boxHeight/2
@@ -127,7 +128,7 @@ func (g *drawing) connect(e *Edge, at map[string]*box) line {
 	} else {
 		bend := columnGap / 2
 		l.Path = fmt.Sprintf("M%d %dC%d %d %d %d %d %d", x1, y1, x1+bend, y1, x2-bend, y2, x2, y2)
-		l.X, l.Y = x2-columnGap/2+8, y2-(y2-y1)/5-5
+		l.X, l.Y = x1+(x2-x1)*58/100, y1+(y2-y1)*65/100-6
 	}
 	l.Y2 = l.Y + 21 // the line between the two
 	l.Title = fmt.Sprintf("%s → %s: %s, %s failed, p50 %s, p99 %s, %.2f tries a request", e.Source, e.Destination, perSecond(e.Rate), percent(e.Errors),
