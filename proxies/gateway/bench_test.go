@@ -67,7 +67,13 @@ func (c *caller) call(tb testing.TB) {
 
 func serving(tb testing.TB, text string) *caller {
 	tb.Helper()
-	c, err := config.ParseGateway("gateway.yaml", []byte(head+upstreams(bareOrigin(tb))+everything+text))
+	return routed(tb, everything+text)
+}
+
+// routed is a client of a gateway with its own routes to a bare origin.
+func routed(tb testing.TB, text string) *caller {
+	tb.Helper()
+	c, err := config.ParseGateway("gateway.yaml", []byte(head+upstreams(bareOrigin(tb))+text))
 	require.NoError(tb, err)
 	ctx, stop := context.WithCancel(context.Background())
 	g, err := New(ctx, c, Options{Stdout: io.Discard, Stderr: io.Discard, Log: slog.New(slog.DiscardHandler)})

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"crossroads/proxies/config"
@@ -74,34 +76,52 @@ func (c *composer) Forward(x *exchange.Exchange) exchange.Step {
 	for i := range found {
 		found[i].child = c.child(x, &c.parts[i])
 	}
-	cancel := func() {
-		for i := range found {
-			found[i].child.Cancel.Cancel()
-		}
-	}
+	run := composition{composer: c, found: found}
+	run.failed.Store(none)
+	cancel := run.cancel
 	x.Cancel.Waiting(&cancel)
 	defer x.Cancel.Waiting(nil)
-	done := make(chan int, len(found))
-	for i := range found {
+	last := len(found) - 1
+	run.others.Add(last)
+	for i := range last {
 		go func() {
-			defer func() { done <- i }()
-			c.parts[i].fetch(&found[i])
+			defer run.others.Done()
+			run.fetch(i)
 		}()
 	}
-	failed := -1
-	for range found {
-		i := <-done
-		if found[i].fault != nil && !c.parts[i].optional && failed < 0 {
-			failed = i
-			cancel()
-		}
-	}
+	run.fetch(last) // here: who waits anyway need not wake another for it
+	run.others.Wait()
 	c.settle(x, found)
-	if failed >= 0 {
+	if failed := run.failed.Load(); failed != none {
 		return x.Fail(partFault(c.parts[failed].name, found[failed].fault))
 	}
 	c.answer(x, found)
 	return exchange.Continue
+}
+
+// composition is one request's parts under way.
+type composition struct {
+	*composer
+	found  []fetched
+	failed atomic.Int32 // the first required part that failed; none
+	others sync.WaitGroup
+}
+
+const none = -1
+
+// fetch fetches one part. The first that is required and fails ends the others' wait.
+func (r *composition) fetch(i int) {
+	r.parts[i].fetch(&r.found[i])
+	if r.found[i].fault != nil && !r.parts[i].optional && r.failed.CompareAndSwap(none, int32(i)) {
+		r.cancel()
+	}
+}
+
+// cancel ends the wait for every part.
+func (r *composition) cancel() {
+	for i := range r.found {
+		r.found[i].child.Cancel.Cancel()
+	}
 }
 
 // settle counts the parts and gives back what fetching them took.
@@ -189,7 +209,11 @@ func readPart(b wire.Body, limit int64) ([]byte, *exchange.Fault) {
 	if b.Length() > limit {
 		return nil, tooLarge
 	}
-	body := make([]byte, 0, max(b.Length(), 4<<10))
+	size := b.Length() + 1 // the end is seen by a read that finds no more
+	if size <= 0 {
+		size = min(limit+1, 4<<10)
+	}
+	body := make([]byte, 0, size)
 	for {
 		if len(body) == cap(body) {
 			body = append(body, 0)[:len(body)]
