@@ -66,6 +66,7 @@ type Node struct {
 	draining atomic.Bool
 	fault    atomic.Pointer[Fault] // told to this replica; nil: it answers as declared
 	server   fasthttp.Server
+	served   chan struct{} // closed when Serve has returned
 	peers    map[string]*peer
 }
 
@@ -84,6 +85,7 @@ func New(c Config) (*Node, error) {
 		errors:  s.Errors.F(),
 		origin:  originHash(c.Experiment.Seed, c.Service),
 		sleeper: NewSleeper(),
+		served:  make(chan struct{}),
 		peers:   map[string]*peer{},
 	}
 	if err := n.compile(c, s.Script); err != nil {
@@ -103,18 +105,44 @@ func New(c Config) (*Node, error) {
 	return n, nil
 }
 
-// Serve answers on l until Shutdown.
-func (n *Node) Serve(l net.Listener) error { return n.server.Serve(l) }
+// Serve answers on l until Shutdown. It is called once.
+func (n *Node) Serve(l net.Listener) error {
+	defer close(n.served)
+	return n.server.Serve(l)
+}
 
 // Shutdown stops accepting, lets what is in flight end, and closes the connections to the peers. ctx bounds the wait.
 func (n *Node) Shutdown(ctx context.Context) error {
 	n.draining.Store(true)
-	err := n.server.ShutdownWithContext(ctx)
+	err := n.drain(ctx)
 	for _, p := range n.peers {
 		p.close()
 	}
 	n.sleeper.Close()
 	return err
+}
+
+// drain ends the server. The server itself looks only every 100 ms whether the connections it closed are gone, which every round of a
+// run would pay for.
+func (n *Node) drain(ctx context.Context) error {
+	drained := make(chan error, 1)
+	go func() { drained <- n.server.ShutdownWithContext(ctx) }()
+	look := time.NewTicker(time.Millisecond)
+	defer look.Stop()
+	for {
+		select {
+		case err := <-drained:
+			return err
+		case <-look.C:
+		}
+		select {
+		case <-n.served:
+			if n.server.GetOpenConnectionsCount() <= 0 {
+				return nil
+			}
+		default:
+		}
+	}
 }
 
 // payload is the same bytes for the same size: letters, so that it can be read in a dump.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"path/filepath"
 	"runtime"
@@ -362,6 +363,46 @@ func TestShutdownLetsRequestsEnd(t *testing.T) {
 	require.NoError(t, <-ended)
 	_, err = net.Dial("tcp", l.Addr().String())
 	require.Error(t, err)
+}
+
+// Connections that nobody uses do not hold a node up. BenchmarkShutdown prints how long it takes.
+func TestShutdownEndsIdleConnections(t *testing.T) { stopWithIdle(t, 8) }
+
+func BenchmarkShutdown(b *testing.B) {
+	for b.Loop() {
+		stopWithIdle(b, 32)
+	}
+}
+
+// stopWithIdle starts a node, leaves connections idle after a request each, and stops it.
+func stopWithIdle(tb testing.TB, connections int) {
+	e, err := topologies.Parse("b.yaml", []byte(bare))
+	require.NoError(tb, err)
+	n, err := New(Config{Experiment: e, Service: "app", Replica: 1})
+	require.NoError(tb, err)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(tb, err)
+	ended := make(chan error, 1)
+	go func() { ended <- n.Serve(l) }()
+	var conns []net.Conn
+	for range connections {
+		c, err := net.Dial("tcp", l.Addr().String())
+		require.NoError(tb, err)
+		defer c.Close()
+		_, err = c.Write([]byte("GET / HTTP/1.1\r\nHost: app\r\n\r\n"))
+		require.NoError(tb, err)
+		_, err = c.Read(make([]byte, 4<<10))
+		require.NoError(tb, err)
+		conns = append(conns, c)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	require.NoError(tb, n.Shutdown(ctx))
+	require.NoError(tb, <-ended)
+	for _, c := range conns {
+		_, err := io.ReadAll(c)
+		require.NoError(tb, err, "it was closed, not reset")
+	}
 }
 
 func TestSleeperNeverWakesEarly(t *testing.T) {
