@@ -62,7 +62,7 @@ func parse(args []string, stderr io.Writer) (c comparison, bin string, err error
 	flags.IntVar(&c.rounds, "rounds", 10, "rounds; fewer than 6 give no interval")
 	flags.Func("rate", "offered rates, per second, that all keep up with: 1000,4000 (default 4000)", c.setRates)
 	flags.Float64Var(&c.flood, "flood", 60000, "offered rate, per second, beyond what the machine can do; 0: none")
-	flags.BoolVar(&c.latency, "latency", false, "also p50 and p99 at half of the rate that the slowest answers when flooded")
+	flags.BoolVar(&c.latency, "latency", false, "also p50 and p99 at half of the rate that the slowest answers when flooded, or what the driver can do")
 	flags.DurationVar(&c.duration, "duration", 2*time.Second, "length of a measured block")
 	flags.Func("also", "`NAME=PROGRAM`, another build of the gateway in the same rounds; may be given several times", c.addBuild)
 	flags.StringVar(&bin, "bin", "bin", "directory with the programs")

@@ -4,7 +4,7 @@ package wire
 
 import "syscall"
 
-// The same through package syscall: there the race detector learns what a socket orders.
+// The calls through package syscall: there the race detector learns what a socket orders.
 
 func readSocket(fd uintptr, p []byte) (int, error) {
 	for {
