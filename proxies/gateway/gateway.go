@@ -15,6 +15,7 @@ import (
 	"reflect"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"crossroads/proxies/config"
 	"crossroads/proxies/discovery"
@@ -123,9 +124,16 @@ func (g *Gateway) open(i int, l config.Listener, clients config.Clients) error {
 		return operate.Hint(err, "another process may hold the address; `listen` in the configuration chooses another")
 	}
 	server := listen.New(listen.Options{Clients: clients, Service: g, TLS: g.serverTLS(i, l.TLS), Via: "gateway", Observer: g.metrics,
-		OnFault: writeProblem, Tolerate: wire.AnyFlaw}) // routing refuses what the route does not tolerate
+		OnFault: writeProblem, Refused: g.refused, Tolerate: wire.AnyFlaw}) // routing refuses what the route does not tolerate
 	g.fronts = append(g.fronts, operate.Front{Listener: listener, Server: server})
 	return nil
+}
+
+// refused logs a request that no chain has seen.
+func (g *Gateway) refused(peer exchange.Peer, f *exchange.Fault) {
+	if g.access != nil {
+		g.access.Write(telemetry.AppendRefusal(nil, time.Now(), peer, f))
+	}
 }
 
 // Addresses are where clients are accepted, also where ports were left to the system.

@@ -254,6 +254,17 @@ log: {access: stdout}
 		"429 rate_limited probe", "200 ok demo"}, reasons)
 }
 
+func TestRefusedRequestsAreLogged(t *testing.T) {
+	g := start(t, upstreams("127.0.0.1:9")+everything+"log: {access: stdout}\n")
+	g.dial().send("GET /t HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n").gets(400)
+	g.dial().send("GET /t HTTP/2.0\r\nHost: a\r\n\r\n").gets(505)
+	require.NoError(t, g.drained())
+	lines := strings.Split(strings.TrimSpace(g.log.String()), "\n")
+	require.Len(t, lines, 2)
+	require.Regexp(t, `^{"time":"[^"]+Z","status":400,"reason":"bad_request","client":"127.0.0.1"}$`, lines[0])
+	require.Regexp(t, `^{"time":"[^"]+Z","status":505,"reason":"version_refused","client":"127.0.0.1"}$`, lines[1])
+}
+
 // Two keys of one consumer, and requests without any: each credential has a quota of its own, and so has the address of the others.
 func TestLimitsByCredential(t *testing.T) {
 	g := start(t, upstreams(origin(t, "a"))+everything+`stages:

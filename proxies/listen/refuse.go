@@ -25,6 +25,9 @@ func (n *session) refuse(err error) bool {
 		return false
 	}
 	n.server.Observer.Rejected(fault.Reason)
+	if n.server.Refused != nil {
+		n.server.Refused(n.x.Peer, fault)
+	}
 	if n.answer(fault) {
 		n.linger()
 	}

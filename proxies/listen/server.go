@@ -27,6 +27,7 @@ type Options struct {
 	Tolerate  wire.Flaw                                 // path flaws that are let through, to be judged by the service
 	Observer  Observer                                  // may be nil
 	OnFault   func(*exchange.Exchange, *exchange.Fault) // writes the answer to what no exchange was made of; nil: plain text
+	Refused   func(exchange.Peer, *exchange.Fault)      // hears of requests that no exchange was made of; may be nil
 }
 
 // Taker serves a connection whose TLS handshake agreed on a protocol of its own. It returns when the connection is over; until then

@@ -46,6 +46,21 @@ func AppendLine(dst []byte, chain string, x *exchange.Exchange, end exchange.End
 	return append(dst, '}', '\n')
 }
 
+// AppendRefusal writes the line of a request that could not be read: nothing in it is believed, so only who sent it and why it was
+// refused stand there.
+func AppendRefusal(dst []byte, at time.Time, peer exchange.Peer, f *exchange.Fault) []byte {
+	dst = append(dst, `{"time":"`...)
+	dst = at.UTC().AppendFormat(dst, "2006-01-02T15:04:05.000000Z")
+	dst = append(dst, '"')
+	dst = number(dst, "status", int64(f.Status))
+	dst = text(dst, "reason", f.Reason)
+	dst = append(dst, `,"client":"`...)
+	if peer.Client.IsValid() {
+		dst = peer.Client.AppendTo(dst)
+	}
+	return append(dst, '"', '}', '\n')
+}
+
 // reason is one word: the fault's, how the exchange ended if it broke, or ok.
 func reason(x *exchange.Exchange, end exchange.End) string {
 	switch {
