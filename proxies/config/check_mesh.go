@@ -41,6 +41,7 @@ func (c *checker) sidecar(s *Sidecar) {
 	if s.Outbound != nil {
 		c.outbound(s)
 	}
+	c.faults(s)
 }
 
 func (c *checker) outbound(s *Sidecar) {

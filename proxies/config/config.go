@@ -229,6 +229,7 @@ type Sidecar struct {
 	Ledger   Ledger    `yaml:"ledger,omitempty" json:"ledger"`
 	Drain    MeshDrain `yaml:"drain,omitempty" json:"drain"`
 	Workers  int       `yaml:"workers,omitempty" json:"workers"`
+	Faults   *Faults   `yaml:"faults,omitempty" json:"faults,omitempty"` // what is to go wrong on purpose
 }
 
 // MeshDrain is how a sidecar stops: as Drain for inbound, whose calls the application answers with calls of its own; outbound stays for

@@ -36,3 +36,26 @@ splits: [{name: s, services: [a], backends: [{service: c}]}]
 		require.ErrorContains(t, err, want)
 	}
 }
+
+func TestSidecarInjectedFaults(t *testing.T) {
+	_, err := ParseSidecar("s.yaml", []byte(`version: 1
+service: a
+mtls: off
+inbound: {app: "127.0.0.1:1"}
+faults:
+  rules:
+    - {direction: inbound, at: request, abort: 200}
+    - {direction: inbound, at: request, reset: true}
+    - {direction: outbound, at: dial, reset: true}
+    - {direction: inbound, at: handshake, reset: true}
+    - {direction: inbound, at: response, abort: 503}
+    - {direction: inbound, at: dial}
+    - {direction: sideways, at: lunch, delay: 1s}
+`))
+	for _, want := range []string{"s.yaml:7:7: abort is a status from 400 to 599", "s.yaml:8:7: a request is aborted, not reset", "s.yaml:9:7: the sidecar has no outbound side",
+		"s.yaml:10:7: there is no handshake", "s.yaml:11:7: abort is a status from 400 to 599, at request", "s.yaml:12:7: nothing goes wrong", `"sideways"`, `"lunch"`} {
+		require.ErrorContains(t, err, want)
+	}
+	_, err = ParseSidecar("s.yaml", []byte("version: 1\nservice: a\nmtls: off\ninbound: {app: \"127.0.0.1:1\"}\nfaults: {rules: []}\n"))
+	require.ErrorContains(t, err, "faults without rules")
+}

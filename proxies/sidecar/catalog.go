@@ -23,6 +23,7 @@ type catalog struct {
 	source   *identity.Source
 	metrics  *telemetry.Metrics
 	shaken   *telemetry.Handshakes
+	faults   upstream.Faults // nil: none on purpose
 	table    atomic.Pointer[table]
 	mu       sync.Mutex // of replacing the table
 	carried  carried
@@ -39,8 +40,8 @@ type table struct {
 	awaiting    bool // the control plane has not spoken yet
 }
 
-func newCatalog(c *config.Sidecar, source *identity.Source, m *telemetry.Metrics, h *telemetry.Handshakes) (*catalog, error) {
-	k := &catalog{config: c, source: source, metrics: m, shaken: h, copies: make(chan struct{}, maxCopies), mirrored: m.NewMirrored()}
+func newCatalog(c *config.Sidecar, source *identity.Source, m *telemetry.Metrics, h *telemetry.Handshakes, f upstream.Faults) (*catalog, error) {
+	k := &catalog{config: c, source: source, metrics: m, shaken: h, faults: f, copies: make(chan struct{}, maxCopies), mirrored: m.NewMirrored()}
 	t := &table{routes: map[string]*exchange.Route{}, upstreams: map[string]*upstream.Upstream{}, awaiting: c.Outbound.Discover}
 	for name, terms := range c.Outbound.Upstreams.All() {
 		if err := k.put(t, name, terms); err != nil {
@@ -58,7 +59,7 @@ func newCatalog(c *config.Sidecar, source *identity.Source, m *telemetry.Metrics
 // put adds a service to a table that does not serve yet.
 func (k *catalog) put(t *table, name string, terms config.Upstream) error {
 	terms.Endpoints = k.callable(terms, terms.Endpoints)
-	o := upstream.Options{Name: name, Config: terms, Observer: k.metrics, Seed: new(maphash.Hash).Sum64()}
+	o := upstream.Options{Name: name, Config: terms, Observer: k.metrics, Seed: new(maphash.Hash).Sum64(), Faults: k.faults}
 	if terms.MTLS == "on" {
 		o.TLS, o.Handshake = k.tls, k.shaken.Outbound
 	}

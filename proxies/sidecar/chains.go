@@ -29,6 +29,9 @@ func (s *Sidecar) inboundChain(edge bool) exchange.Service {
 	for _, st := range s.limits.stages() {
 		b.add(st) // what one caller may take of it; who may not call at all costs nobody's share
 	}
+	if s.faultsIn != nil {
+		b.add(stage.NewFaults(s.faultsIn)) // who is refused is refused all the same
+	}
 	b.add(stage.NewService(s.theApp()))                   // whatever the Host field says: there is one application here
 	b.add(stage.NewEdge(s.edges, true, s.config.Service)) // last: what was refused is not in flight
 	return s.finish(b)
@@ -47,10 +50,13 @@ func (s *Sidecar) theApp() func([]byte) (*exchange.Route, *exchange.Fault) {
 // outboundChain writes out what a call of the application passes.
 func (s *Sidecar) outboundChain() exchange.Service {
 	b := s.chain("outbound", stage.NewEdgeMetrics(s.metrics, s.edges, false, s.self()))
-	b.add(stage.NewRequestID(true))                // the application passes on what it was given
-	b.add(stage.NewTrace())                        // continued: a hop of its own in the trace
-	b.add(stage.NewService(s.catalog.find))        // which service the Host field names; balancing is behind it
-	b.add(splitStage{s.catalog})                   // and which one answers in its place
+	b.add(stage.NewRequestID(true))         // the application passes on what it was given
+	b.add(stage.NewTrace())                 // continued: a hop of its own in the trace
+	b.add(stage.NewService(s.catalog.find)) // which service the Host field names; balancing is behind it
+	b.add(splitStage{s.catalog})            // and which one answers in its place
+	if s.faultsOut != nil {
+		b.add(stage.NewFaults(s.faultsOut)) // behind them: what fails is counted where it was to go
+	}
 	b.add(stage.NewEdge(s.edges, false, s.self())) // last: now it is known who is called
 	return s.finish(b)
 }

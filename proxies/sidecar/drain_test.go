@@ -104,7 +104,7 @@ func newTestCatalog(t *testing.T, mtls string) *catalog {
 	fixed.SetDefaults()
 	fixed.Endpoints = []config.Endpoint{{Address: "127.0.0.1:1", Weight: 1}}
 	c.Outbound.Upstreams.Set("fixed", fixed)
-	k, err := newCatalog(c, nil, telemetry.NewMetrics("sidecar", "test"), nil)
+	k, err := newCatalog(c, nil, telemetry.NewMetrics("sidecar", "test"), nil, nil)
 	require.NoError(t, err)
 	t.Cleanup(k.close)
 	return k

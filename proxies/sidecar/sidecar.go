@@ -15,6 +15,7 @@ import (
 
 	"crossroads/proxies/config"
 	"crossroads/proxies/discovery"
+	"crossroads/proxies/faults"
 	"crossroads/proxies/identity"
 	"crossroads/proxies/listen"
 	"crossroads/proxies/operate"
@@ -52,6 +53,8 @@ type Sidecar struct {
 	inbound  []operate.Front
 	outbound []operate.Front
 	chains   []string // in words, for stages_info
+
+	faultsIn, faultsOut *faults.Plan // nil: nothing goes wrong on purpose
 }
 
 // New opens everything the configuration names. ctx bounds the life of what runs in the background.
@@ -74,6 +77,7 @@ func New(ctx context.Context, c *config.Sidecar, o Options) (_ *Sidecar, err err
 		s.metrics.Identity(s.svid)
 	}
 	s.policies.open(c, s.metrics, o.Log)
+	s.openFaults()
 	if err = s.openInbound(); err != nil {
 		return nil, err
 	}
@@ -107,7 +111,7 @@ func (s *Sidecar) openInbound() (err error) {
 	if in.App != "" {
 		terms.Endpoints = []config.Endpoint{{Address: in.App, Weight: 1}}
 	}
-	if s.app, err = upstream.New(upstream.Options{Name: "app", Config: terms, Observer: s.metrics}); err != nil {
+	if s.app, err = upstream.New(upstream.Options{Name: "app", Config: terms, Observer: s.metrics, Faults: hook(s.faultsIn)}); err != nil {
 		return err
 	}
 	if err = s.openMesh(in); err != nil {
@@ -147,7 +151,7 @@ func (s *Sidecar) openOutbound() (err error) {
 	if out == nil {
 		return nil
 	}
-	if s.catalog, err = newCatalog(s.config, s.source, s.metrics, s.shaken); err != nil {
+	if s.catalog, err = newCatalog(s.config, s.source, s.metrics, s.shaken, hook(s.faultsOut)); err != nil {
 		return err
 	}
 	if err = s.openTCP(out); err != nil {

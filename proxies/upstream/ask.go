@@ -214,6 +214,9 @@ func (t *try) accept(c *conn) {
 	} else if c.Body.Length() != 0 {
 		x.ResponseBody = &c.Body
 	}
+	if t.up.faults != nil {
+		t.up.spoil(x)
+	}
 	if c.upload != nil && !c.upload.taken.Load() {
 		x.Close = true // the rest of the request may be left unread
 	}

@@ -90,6 +90,11 @@ func (e *endpoint) connect(until wire.Instant) (*conn, *exchange.Fault) {
 
 // open connects, TLS included.
 func (e *endpoint) open(ctx context.Context) (net.Conn, error) {
+	if f := e.up.faults; f != nil {
+		if err := suffer(ctx, f.Dial()); err != nil {
+			return nil, err
+		}
+	}
 	var d net.Dialer
 	sock, err := d.DialContext(ctx, e.network, e.address)
 	if err != nil {
@@ -102,6 +107,12 @@ func (e *endpoint) open(ctx context.Context) (net.Conn, error) {
 	settings := e.up.tls(e.config)
 	if settings == nil {
 		return sock, nil
+	}
+	if f := e.up.faults; f != nil {
+		if err := suffer(ctx, f.Handshake()); err != nil {
+			_ = sock.Close()
+			return nil, &handshakeError{err}
+		}
 	}
 	secure := tls.Client(sock, settings)
 	err = secure.HandshakeContext(ctx)

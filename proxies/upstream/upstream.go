@@ -27,6 +27,7 @@ type Options struct {
 	Observer  Observer         // may be nil
 	Now       func() time.Time // of the breakers; nil: time.Now
 	Seed      uint64           // of random choices
+	Faults    Faults           // nil: nothing goes wrong on purpose
 }
 
 // Observer hears what metrics count. Its methods are called on the data path and must not block.
@@ -53,6 +54,7 @@ type Upstream struct {
 	learns   bool      // the balancer wants response times
 	budget   budget
 	bulkhead bulkhead
+	faults   Faults
 
 	maxEjected float64
 
@@ -65,7 +67,7 @@ var _ exchange.Forwarder = (*Upstream)(nil)
 
 // New makes an upstream of the configured endpoints; there may be none yet.
 func New(o Options) (*Upstream, error) {
-	u := &Upstream{name: o.Name, config: o.Config, tls: o.TLS, shaken: o.Handshake, observer: o.Observer, now: o.Now}
+	u := &Upstream{name: o.Name, config: o.Config, tls: o.TLS, shaken: o.Handshake, observer: o.Observer, now: o.Now, faults: o.Faults}
 	if u.now == nil {
 		u.now = time.Now
 	}
