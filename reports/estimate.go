@@ -244,7 +244,7 @@ func perTrial(kinds []string, of func(*trial, []results.Usage) (float64, bool)) 
 const driverKind = "driver"
 
 var (
-	kinds      = []string{"gateway", "sidecar", "control", "workload"}
+	kinds      = []string{"gateway", "sidecar", "control", "issuer", "workload"}
 	proxyKinds = kinds[:3]
 )
 

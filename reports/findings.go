@@ -3,6 +3,7 @@ package reports
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"crossroads/reports/quantity"
@@ -40,6 +41,7 @@ func (b *book) findings() []Finding {
 		add(b.interactionFinding())
 	}
 	add(b.addedFinding("added CPU", "CPU per 1,000 requests", cpu(), marginCPU, b.ref(max(b.direct, 0)).level(cpu(), quantity.Milliseconds)))
+	add(b.stagesFinding())
 	add(b.objectivesFinding())
 	add(b.securityFinding())
 	return all
@@ -152,7 +154,7 @@ func (b *book) square() (both, gateway, mesh int, ok bool) {
 		gateway, mesh = -1, -1
 		for j, y := range b.Plan.Arms {
 			switch {
-			case gateway < 0 && y.Gateway == x.Gateway && y.Mesh == "":
+			case gateway < 0 && y.Gateway == x.Gateway && slices.Equal(y.Features, x.Features) && y.Mesh == "":
 				gateway = j
 			case mesh < 0 && y.Gateway == "" && y.Mesh == x.Mesh && y.MTLS == x.MTLS:
 				mesh = j

@@ -153,13 +153,15 @@ func (a shape) usage(n int64, drift float64, r *rand.Rand) []results.Usage {
 		all = append(all, results.Usage{Process: s + "-1", Kind: "workload", Service: s, CPU: int64(float64(n) * 88e3 * drift), RSSPeak: 14 << 20, RSS: 13 << 20, Sockets: 12})
 	}
 	count := 0
-	for _, k := range a.proxies {
-		count += k
+	for kind, k := range a.proxies {
+		if kind != "issuer" {
+			count += k
+		}
 	}
-	for _, kind := range []string{"gateway", "sidecar", "control"} {
+	for _, kind := range []string{"gateway", "sidecar", "control", "issuer"} {
 		for i := range a.proxies[kind] {
 			cpu := float64(n) * a.proxyCPU * 1e3 * drift / float64(count) * (1 + 0.01*r.NormFloat64())
-			if kind == "control" {
+			if kind == "control" || kind == "issuer" {
 				cpu = 2e6
 			}
 			all = append(all, results.Usage{Process: fmt.Sprintf("%s-%d", kind, i+1), Kind: kind, CPU: int64(cpu), RSSPeak: int64((18 + 0.2*r.NormFloat64()) * (1 << 20)), RSS: 17 << 20, Sockets: 70})

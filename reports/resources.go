@@ -11,8 +11,8 @@ import (
 
 // kindNames are what a reader calls the kinds of processes; kindInks are their colours in the figure of CPU.
 var (
-	kindNames = map[string]string{"gateway": "gateway", "sidecar": "sidecars", "control": "control plane", "workload": "application"}
-	kindInks  = map[string]int{"gateway": 1, "sidecar": 2, "control": 4, "workload": 0}
+	kindNames = map[string]string{"gateway": "gateway", "sidecar": "sidecars", "control": "control plane", "issuer": "authorization server", "workload": "application"}
+	kindInks  = map[string]int{"gateway": 1, "sidecar": 2, "control": 4, "issuer": 5, "workload": 0}
 )
 
 // resourcesSection is CPU, memory and sockets of each kind of process at the reference rate.

@@ -21,6 +21,7 @@ var scenes = map[string]func() (reports.Records, *reports.Report){
 	"crowded":    made(crowded),
 	"external":   made(external),
 	"faulty":     made(faulty),
+	"features":   made(featured),
 	"pages":      made(func() reports.Records { return synthetic(composedPages(), []float64{500, 1000}, 6) }),
 }
 
@@ -149,5 +150,35 @@ func external() reports.Records {
 	}
 	rec := synthetic(arms, []float64{1000}, 6)
 	change(&rec, func(results.Trial) bool { return true }, func(tr *results.Trial) { tr.Usage, tr.ReadyIn = nil, 0 })
+	return rec
+}
+
+// featured has a plain gateway, three stages alone, one of them in shadow as well, and the three together, which share some of their work. The
+// authorization server that one of them asks has its CPU apart.
+func featured() reports.Records {
+	arms := []shape{direct()}
+	for _, a := range []struct {
+		name     string
+		features []string
+		p50, cpu float64
+	}{
+		{"gateway", nil, 1.93, 62}, {"key", []string{"key_auth"}, 1.935, 63.4}, {"key-shadow", []string{"key_auth=shadow"}, 1.934, 63.1},
+		{"introspection", []string{"introspection"}, 1.95, 66}, {"log", []string{"access_log"}, 1.94, 69}, {"all", []string{"access_log", "key_auth", "introspection"}, 1.962, 70.5},
+	} {
+		s := shape{info: results.ArmInfo{Name: a.name, Gateway: "reference", Features: a.features, EntryHops: 1, Edges: 5, Processes: 6, Proxies: 1, OriginTime: 1_400_000},
+			p50: a.p50, spread: 0.29, proxyCPU: a.cpu, proxies: map[string]int{"gateway": 1}}
+		if slices.Contains(a.features, "introspection") {
+			s.info.Processes++
+			s.proxies["issuer"] = 1
+		}
+		arms = append(arms, s)
+	}
+	rec := synthetic(arms, []float64{1000}, 6)
+	change(&rec, func(tr results.Trial) bool { return tr.Arm != "direct" }, func(tr *results.Trial) {
+		sum := results.Hash([]byte(tr.Arm))
+		tr.Active = []results.Active{{Process: "gateway-1", Hash: sum[:16], Stages: "routing," + tr.Arm}}
+	})
+	change(&rec, func(tr results.Trial) bool { return tr.Round == 4 && tr.Arm == "log" }, func(tr *results.Trial) { tr.Active[0].Hash = "another" })
+	change(&rec, func(tr results.Trial) bool { return tr.Round == 5 && tr.Arm == "key-shadow" }, func(tr *results.Trial) { tr.Outcome = results.Invalid })
 	return rec
 }
