@@ -116,6 +116,7 @@ type Table struct {
 	Rows    []Row    `json:"rows"`
 	Notes   []string `json:"notes,omitempty"`
 	Fold    bool     `json:"-"` // long: shown on demand
+	Open    bool     `json:"-"` // what its section is about: shown beside its figure without a demand
 }
 
 // Column of a table. Numeric columns are set to the right.

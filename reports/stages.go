@@ -123,7 +123,7 @@ var stageMetrics = []struct {
 }
 
 func (b *book) stagesTable(all []featured) *Table {
-	t := &Table{ID: "stages-table", Caption: "Added to the plain gateway, at " + quantity.Rate(b.refRate),
+	t := &Table{ID: "stages-table", Open: true, Caption: "Added to the plain gateway, at " + quantity.Rate(b.refRate),
 		Columns: []Column{{Key: "topology", Title: "Topology"}, {Key: "features", Title: "Does besides forwarding"}}}
 	for _, m := range stageMetrics {
 		t.Columns = append(t.Columns, Column{Key: m.key, Title: m.title, Unit: quantity.Milliseconds, Numeric: true})
