@@ -1,0 +1,79 @@
+//go:build soak
+
+package sidecar
+
+import (
+	"runtime"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"crossroads/proxies/config"
+	"crossroads/proxies/config/units"
+)
+
+// Leaves live for twenty seconds and rotate every ten; the root rotates once, at its operator's pace. 1,000/s for two minutes, and
+// connections are given up all the time, so that handshakes never cease: no call fails.
+func TestSoakRotation(t *testing.T) {
+	m := newMesh(t, func(c *config.Control) { c.Lifetime = units.Duration(20 * time.Second) })
+	stock := m.sidecar("stock", inbound(says(t, "one")))
+	follow := m.sidecar("stock", inbound(says(t, "two")))
+	m.stock(stock.inboundAt(), follow.inboundAt())
+	orders := m.sidecar("orders", caller)
+	l := orders.paced("stock", 20, 50)
+	began := time.Now()
+	time.Sleep(20 * time.Second)
+	m.rotateRoot(false, func() { time.Sleep(5 * time.Second) }, stock, follow, orders)
+	t.Logf("the root was replaced within %s of the begin", time.Since(began).Round(time.Second))
+	time.Sleep(time.Until(began.Add(2 * time.Minute)))
+	l.unharmed(t)
+	require.Greater(t, l.done.Load(), int64(100_000))
+	for _, r := range []*running{stock, follow, orders} {
+		s := r.source.Stats()
+		t.Logf("%s: %d rotations, %d failed", r.config.Service, s.Rotations, s.Failures)
+		require.GreaterOrEqual(t, s.Rotations, uint64(9))
+	}
+}
+
+// The control plane is gone for a minute under 1,000/s; endpoints change meanwhile, and an SVID comes due and is tried for again.
+func TestSoakControlPlaneGone(t *testing.T) {
+	m := newMesh(t, func(c *config.Control) { c.Lifetime = units.Duration(150 * time.Second) })
+	one := m.sidecar("stock", inbound(says(t, "one")))
+	two := m.sidecar("stock", inbound(says(t, "two")))
+	m.stock(one.inboundAt())
+	orders := m.sidecar("orders", caller)
+	l := orders.paced("stock", 20, 50)
+	time.Sleep(40 * time.Second) // of the lifetime; renewal is due at 75
+	m.end()
+	gone := time.Now()
+	m.stock(one.inboundAt(), two.inboundAt())
+	time.Sleep(time.Minute)
+	_, early := l.seen.Load("two")
+	require.False(t, early)
+	failures := orders.source.Stats().Failures
+	require.NotZero(t, failures, "it was due while nobody answered")
+	require.Less(t, failures, uint64(12), "and tried with growing pauses")
+	m.start()
+	back := time.Now()
+	l.hears(t, "two")
+	t.Logf("gone for %s; %d tries at an SVID; the endpoint that came meanwhile was called %s after the return",
+		back.Sub(gone).Round(time.Second), failures, time.Since(back).Round(time.Millisecond))
+	require.Eventually(t, func() bool { return orders.source.Stats().LastError == "" }, time.Minute, time.Millisecond)
+	l.more(t, 1000)
+	l.unharmed(t)
+}
+
+// One of three replicas fails for ten seconds and is slow for ten: what users see, and what the breaker did.
+func TestSoakBreaker(t *testing.T) {
+	for _, kind := range []string{"failing", "slow"} {
+		for _, mode := range []string{"off", "on"} {
+			b := tripped(t, kind, mode, 10*time.Second, 300)
+			t.Log(b.row(kind, mode))
+		}
+	}
+	var used syscall.Rusage
+	require.NoError(t, syscall.Getrusage(syscall.RUSAGE_SELF, &used))
+	t.Logf("%d goroutines at the end, %d s of CPU", runtime.NumGoroutine(), used.Utime.Sec+used.Stime.Sec)
+}
