@@ -54,13 +54,13 @@ gate: build ## the working tree against BASELINE (a commit or a binary), side by
 baseline: build ## this machine's noise, and what the gate finds in it: hours, resumable; kept in results/baselines
 	@bin/crossroads gate --self-test $(ARGS)
 
-soak: ## every fuzz target for SOAK=10m each, a million requests, a thousand slow clients, twenty cascades
+soak: ## every fuzz target for SOAK=10m each, a million requests, a thousand slow clients, twenty cascades, a mesh under rotation and outage
 	@for p in $$($(GO) list ./...); do \
 	   for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do \
 	     echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(SOAK) $$p || exit 1; \
 	   done; \
 	 done
-	$(GO) test -tags soak -run '^TestSoak' -v -timeout 30m ./proxies/gateway ./harness/predict ./harness/cmd/crossroads
+	$(GO) test -tags soak -run '^TestSoak' -v -timeout 30m ./proxies/gateway ./proxies/sidecar ./proxies/control ./harness/predict ./harness/cmd/crossroads
 
 clean: ## remove the programs; records and reports stay
 	rm -rf bin
