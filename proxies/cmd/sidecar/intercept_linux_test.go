@@ -364,3 +364,19 @@ func TestInterceptCommands(t *testing.T) {
 		require.Contains(t, out.String(), want.says, args)
 	}
 }
+
+// Rules can be read by somebody who may not install them.
+func TestInterceptPrintNeedsNoRoot(t *testing.T) {
+	sidecar := program(t)
+	for _, tool := range []string{"nft", "iptables"} {
+		c := exec.Command(sidecar, "intercept", "print", "--user", fmt.Sprint(sidecarUser), "--tool", tool)
+		c.Dir = "/"
+		if os.Geteuid() == 0 {
+			c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: sidecarUser, Gid: sidecarUser}}
+		}
+		out, err := c.CombinedOutput()
+		require.NoError(t, err, "%s", out)
+		require.Contains(t, string(out), fmt.Sprint(sidecarUser))
+		require.Contains(t, strings.ToLower(string(out)), "redirect")
+	}
+}
