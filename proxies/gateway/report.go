@@ -49,8 +49,33 @@ func callee(u config.Upstream) string {
 	return ""
 }
 
-// byRoute finds the edge of each route that goes to one upstream. Which of several one request went to, or all those that an answer
-// was composed of, is not reported.
+// partOf is where a part of a composed answer comes from; it is counted on its edge, if it has one.
+func (g *Gateway) partOf(s *snapshot, upstream string) exchange.Forwarder {
+	u, _ := s.config.Upstreams.Get(upstream)
+	if g.reports == nil || callee(u) == "" {
+		return s.upstreams[upstream]
+	}
+	return calledPart{s.upstreams[upstream], g.reports.to(callee(u))}
+}
+
+// calledPart counts calls for the parts of composed answers. Whether a part's body came whole is not seen here.
+type calledPart struct {
+	exchange.Forwarder
+	to *edges.Recorder
+}
+
+// Forward implements exchange.Forwarder.
+func (p calledPart) Forward(x *exchange.Exchange) exchange.Step {
+	p.to.Begin()
+	defer p.to.End()
+	step := p.Forwarder.Forward(x)
+	outcome, reason := telemetry.Outcome(x, exchange.Complete)
+	p.to.Observe(outcome, reason, x.Attempts, x.Upstream, 0)
+	return step
+}
+
+// byRoute finds the edge of each route that goes to one upstream. Which of several one request went to is not reported; parts of
+// composed answers see to themselves.
 func (g *Gateway) byRoute(s *snapshot) map[*exchange.Route]*edges.Recorder {
 	found := map[*exchange.Route]*edges.Recorder{}
 	for i, r := range s.config.Routes {

@@ -50,7 +50,7 @@ func (g *Gateway) build(c *config.Gateway, old *snapshot) (_ *snapshot, err erro
 		}
 		s.upstreams[name] = made
 	}
-	if err := s.buildRoutes(g.parts); err != nil {
+	if err := s.buildRoutes(g.parts, func(name string) exchange.Forwarder { return g.partOf(s, name) }); err != nil {
 		return nil, err
 	}
 	return s, g.buildChain(s, old)
@@ -139,7 +139,7 @@ func (g *Gateway) discover(d discovery.Snapshot) {
 	}
 }
 
-func (s *snapshot) buildRoutes(parts *telemetry.Parts) error {
+func (s *snapshot) buildRoutes(parts *telemetry.Parts, to func(upstream string) exchange.Forwarder) error {
 	var rules []route.Rule
 	for _, r := range s.config.Routes {
 		made := &exchange.Route{
@@ -151,8 +151,7 @@ func (s *snapshot) buildRoutes(parts *telemetry.Parts) error {
 			made.Backends = append(made.Backends, exchange.Backend{Name: b.Upstream, Weight: b.Weight, To: s.upstreams[b.Upstream]})
 		}
 		if r.Compose != nil {
-			to := newComposer(r, func(name string) exchange.Forwarder { return s.upstreams[name] }, parts, *made)
-			made.Backends = []exchange.Backend{{Name: "compose", Weight: 1, To: to}}
+			made.Backends = []exchange.Backend{{Name: "compose", Weight: 1, To: newComposer(r, to, parts, *made)}}
 		}
 		s.routes = append(s.routes, made)
 		rules = append(rules, route.Rule{Hosts: r.Hosts, Match: r.Match, Route: made})

@@ -84,7 +84,8 @@ func (d *Detector) cause(e Key, kind string, since int) (down Key, ok bool) {
 		if received.reports == 0 {
 			passed = callers.passed
 		}
-		covered := math.Min(passed, made.failed)
+		// Whoever waits for a callee that hangs gives up at some time and fails, without a failure of the call.
+		covered := math.Min(passed, made.failed+made.slow)
 		if slower {
 			covered += math.Max(received.timeouts, callers.timeouts)
 		}

@@ -52,6 +52,7 @@ func (s *shop) services() []string {
 // answer is what became of a call.
 type answer struct {
 	failed, hung bool
+	given        bool    // up by the calling application; proxies saw a call that took long
 	took         float64 // seconds
 }
 
@@ -92,7 +93,7 @@ func (s *shop) call(from, to string) answer {
 	case a.failed:
 		p.Out.Passed++
 	}
-	a.took = took
+	a.took, a.failed, a.given = took, a.failed || a.given, false
 	return a
 }
 
@@ -113,6 +114,9 @@ func (s *shop) try(to string, in *Stats) (a answer, made bool) {
 	a.took = 0.001 * math.Exp(0.3*s.random.NormFloat64())
 	if sick && s.fault.kind == "delay" {
 		a.took += 0.08
+	}
+	if sick && s.fault.kind == "given up" {
+		a.took, a.given = 2, true
 	}
 	if sick && s.fault.kind == "hang" {
 		in.InFlight++
@@ -227,6 +231,7 @@ func TestRootIsNamed(t *testing.T) {
 		{"unreachable that retries hide", 60, trouble{kind: "unreachable", share: 1}, func(s *shop) { s.retries = 3 }},
 		{"kept out, and hardly asked", 60, trouble{kind: "out", share: 0.05}, func(s *shop) { s.retries = 2 }},
 		{"delay", 60, trouble{kind: "delay", share: 1}, nil},
+		{"hang until callers give up", 60, trouble{kind: "given up", share: 1}, nil},
 		{"hang", 60, trouble{kind: "hang", share: 1}, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
