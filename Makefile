@@ -45,7 +45,7 @@ report: build ## rebuild the report of the newest run
 rivals: ## install the other proxies that this machine lacks into bin/rivals: nginx, HAProxy, Envoy, Traefik, Caddy
 	@harness/rivals/install.sh "$(CROSSROADS_RIVALS)"
 
-compare-nginx: build ## CPU per request of plain forwarding beside nginx (ARGS="--rounds 10 --rate 1000,4000,8000 --latency")
+compare-nginx: build ## CPU per request of plain forwarding beside nginx (ARGS="--rounds 10 --rate 1000,4000,8000 --latency 4000")
 	@$(GO) run ./harness/cmd/compare-nginx $(ARGS)
 
 gate: build ## the working tree against BASELINE (a commit or a binary), side by side: pass, fail or cannot judge

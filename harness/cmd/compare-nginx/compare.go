@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"math"
 	"os"
 	"path/filepath"
 	"time"
@@ -36,8 +35,8 @@ placement: {driver: [0], proxies: [1], workload: [0]}
 type comparison struct {
 	rounds     int
 	rates      []float64
-	flood      float64 // 0: none, and no half load
-	latency    bool
+	flood      float64 // 0: none
+	latency    float64 // rate of the block that times responses; 0: none
 	duration   time.Duration
 	executable string
 	also       []build
@@ -59,10 +58,6 @@ const rival = "nginx"
 
 // keeping up is to answer this share of what is offered: less, and requests queue.
 const keeping = 0.9
-
-// comfortable is what half load asks for: a contender at the edge of keeping up would be judged by its queue. Later blocks may be worse;
-// the table shows what they answered.
-const comfortable = 0.98
 
 // kind is one kind of block: all contenders get it in each round.
 type kind struct {
@@ -86,13 +81,6 @@ func (c comparison) compare(ctx context.Context, stdout io.Writer) error {
 		return err
 	}
 	kinds := c.kinds()
-	if c.latency {
-		half, err := c.halfLoad(ctx, contenders)
-		if err != nil {
-			return err
-		}
-		kinds = append(kinds, half)
-	}
 	measured := make([]series, len(kinds))
 	for round := range c.rounds {
 		for i := range contenders {
@@ -161,44 +149,13 @@ func (c comparison) kinds() []kind {
 	for _, rate := range c.rates {
 		all = append(all, kind{fmt.Sprintf("at %g/s", rate), rate, load.Economical, true})
 	}
+	if c.latency > 0 {
+		all = append(all, kind{fmt.Sprintf("timed at %g/s", c.latency), c.latency, load.Precise, true})
+	}
 	if c.flood > 0 {
 		all = append(all, kind{fmt.Sprintf("flooded with %g/s", c.flood), c.flood, load.Economical, false})
 	}
 	return all
-}
-
-// halfLoad floods each contender once: half of what the slowest answers is a rate at which the latencies of all can be compared. A driver
-// that keeps precise time takes more CPU than one that floods; where the origin has to share it, they get less than half.
-func (c comparison) halfLoad(ctx context.Context, contenders []contender) (kind, error) {
-	capacity, err := c.slowest(ctx, contenders, kind{title: "to find half load", rate: c.flood, pacing: load.Economical})
-	if err != nil {
-		return kind{}, err
-	}
-	half := kind{rate: float64(int(capacity/2) / 100 * 100), pacing: load.Precise}
-	for {
-		half.title = fmt.Sprintf("%.0f%% of capacity, %g/s", 100*half.rate/capacity, half.rate)
-		answered, err := c.slowest(ctx, contenders, half)
-		if err != nil {
-			return kind{}, err
-		}
-		if answered >= comfortable*half.rate {
-			return half, nil
-		}
-		half.rate = float64(int(0.8*half.rate) / 100 * 100)
-	}
-}
-
-// slowest gives each contender a block and returns the lowest rate that was answered.
-func (c comparison) slowest(ctx context.Context, contenders []contender, k kind) (float64, error) {
-	lowest := math.Inf(1)
-	for _, who := range contenders {
-		blocks, err := c.visit(ctx, who, []kind{k}, 0)
-		if err != nil {
-			return 0, fmt.Errorf("finding half load, %s: %w", who.name, err)
-		}
-		lowest = min(lowest, blocks[0].rate)
-	}
-	return lowest, nil
 }
 
 // visit deploys one contender, proves that it does its work, and measures a block of each kind.

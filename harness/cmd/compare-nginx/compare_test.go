@@ -41,7 +41,7 @@ func TestPrint(t *testing.T) {
 	require.NotContains(t, out.String(), "p99", "economical pacing says nothing about latency")
 
 	out.Reset()
-	print(&out, kind{title: "at half load", pacing: load.Precise}, contenders, blocks)
+	print(&out, kind{title: "timed at 4/s", pacing: load.Precise}, contenders, blocks)
 	require.Regexp(t, `nginx .* 200 +300`, out.String())
 	require.Regexp(t, `gateway / nginx: CPU 2\.000.* p50 1\.500.* p99 3\.000`, out.String())
 }
@@ -54,7 +54,7 @@ func TestUsage(t *testing.T) {
 		{[]string{"--rate", "10", "--flood", "5"}, "the flood of 5/s must be above the rate of 10/s"},
 		{[]string{"--rate", "10,x"}, `"x" is not a rate above zero`},
 		{[]string{"--rounds", "0"}, "at least one round"},
-		{[]string{"--latency", "--flood", "0"}, "needs a flood"},
+		{[]string{"--latency", "-1"}, "a rate, or 0"},
 		{[]string{"--also", "nginx=bin/gateway"}, "a name of its own"},
 	} {
 		var complaint bytes.Buffer

@@ -1,5 +1,5 @@
 // Command compare-nginx says what plain forwarding costs the reference gateway beside nginx: CPU per request of each, and the ratio
-// with its interval; with --latency also response times and memory at half load.
+// with its interval; with --latency also response times at a rate.
 //
 // Both stand in front of the same origin with one CPU, get the same schedules over 32 connections, and add the same fields (the gateway
 // a traceparent more). Rounds have fresh processes in alternating order. Other builds of the gateway can stand beside it in the same
@@ -62,7 +62,7 @@ func parse(args []string, stderr io.Writer) (c comparison, bin string, err error
 	flags.IntVar(&c.rounds, "rounds", 10, "rounds; fewer than 6 give no interval")
 	flags.Func("rate", "offered rates, per second, that all keep up with: 1000,4000 (default 4000)", c.setRates)
 	flags.Float64Var(&c.flood, "flood", 60000, "offered rate, per second, beyond what the machine can do; 0: none")
-	flags.BoolVar(&c.latency, "latency", false, "also p50 and p99 at half of the rate that the slowest answers when flooded, or what the driver can do")
+	flags.Float64Var(&c.latency, "latency", 0, "offered rate, per second, at which responses are timed; 0: none. Driver and origin share a CPU: at high rates (20000) the times are of their queue")
 	flags.DurationVar(&c.duration, "duration", 2*time.Second, "length of a measured block")
 	flags.Func("also", "`NAME=PROGRAM`, another build of the gateway in the same rounds; may be given several times", c.addBuild)
 	flags.StringVar(&bin, "bin", "bin", "directory with the programs")
@@ -72,8 +72,8 @@ func parse(args []string, stderr io.Writer) (c comparison, bin string, err error
 	switch {
 	case c.rounds < 1 || c.duration < 100*time.Millisecond:
 		return c, bin, errors.New("at least one round, and blocks of 100ms or more")
-	case c.latency && c.flood == 0:
-		return c, bin, errors.New("--latency needs a flood to find half load")
+	case c.latency < 0:
+		return c, bin, errors.New("--latency is a rate, or 0")
 	}
 	for _, rate := range c.rates {
 		if c.flood > 0 && c.flood <= rate {
