@@ -99,6 +99,9 @@ func (c *call) do(v *visit) result {
 	if len(v.probe) > 0 {
 		h.SetBytesV(HeaderProbe, v.probe)
 	}
+	if len(v.ledger) > 0 {
+		h.SetBytesV(HeaderLedger, v.ledger)
+	}
 	if len(c.body) > 0 {
 		h.SetMethod(fasthttp.MethodPost)
 		q.SetBodyRaw(c.body)
@@ -115,6 +118,9 @@ func (c *call) judge(v *visit, s *fasthttp.Response, err error) result {
 		return result{failed: err.Error()}
 	}
 	r := result{}
+	if len(v.ledger) > 0 {
+		r.told = append(r.told, s.Header.Peek("Server-Timing")...)
+	}
 	if len(v.probe) > 0 {
 		r.probe = &Probe{}
 		if json.Unmarshal(s.Body(), r.probe) != nil {

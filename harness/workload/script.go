@@ -3,6 +3,7 @@ package workload
 import (
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/valyala/fasthttp"
 
@@ -84,7 +85,11 @@ func (n *Node) handle(ctx *fasthttp.RequestCtx) {
 		n.answer(ctx, fasthttp.StatusInternalServerError, failed)
 		return
 	}
+	began := time.Now()
 	r := n.execute(v)
+	if len(v.ledger) > 0 {
+		h.AddBytesKV(serverTiming, v.ownTime(n.service, time.Since(began)))
+	}
 	status := fasthttp.StatusOK
 	if r.failed != "" {
 		status = r.status
@@ -161,8 +166,10 @@ func (n *Node) step(v *visit, i int) ending {
 		last = j
 	}
 	if last >= 0 {
+		began := time.Now()
 		v.results[last] = calls[last].do(v)
 		v.pending.Wait()
+		v.tell(time.Since(began))
 	}
 	v.remember(i, calls)
 	return v.failure(calls)

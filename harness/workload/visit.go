@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/valyala/fasthttp"
 )
@@ -18,9 +19,12 @@ type visit struct {
 	probe   []byte
 	trace   []byte
 	id      []byte
-	number  [20]byte // room for a sequence number made here
-	all     bool     // every call is made and nothing fails as declared
-	results []result // of the calls of the step in progress
+	ledger  []byte
+	told    []byte        // Server-Timing of the calls so far
+	called  time.Duration // in calls, one after the other
+	number  [20]byte      // room for a sequence number made here
+	all     bool          // every call is made and nothing fails as declared
+	results []result      // of the calls of the step in progress
 	probed  []ProbedCall
 	pending sync.WaitGroup
 }
@@ -30,6 +34,7 @@ type result struct {
 	failed   string // "" when it did not fail
 	declared bool   // it failed as the experiment declares
 	probe    *Probe
+	told     []byte // Server-Timing of the answer, where a ledger is kept
 }
 
 var visits = sync.Pool{New: func() any { return new(visit) }}
@@ -41,7 +46,7 @@ func (n *Node) read(h *fasthttp.RequestHeader) (*visit, badVisit) {
 	v := visits.Get().(*visit)
 	*v = visit{node: n, results: v.results[:0]}
 	v.seq, v.path, v.probe = h.Peek(HeaderSeq), h.Peek(HeaderPath), h.Peek(HeaderProbe)
-	v.trace, v.id = h.Peek("Traceparent"), h.Peek("X-Request-Id")
+	v.trace, v.id, v.ledger = h.Peek("Traceparent"), h.Peek("X-Request-Id"), h.Peek(HeaderLedger)
 	v.all = string(v.probe) == "all"
 	if len(v.seq) == 0 {
 		v.seq = strconv.AppendUint(v.number[:0], n.unnamed.Add(1), 10)

@@ -30,6 +30,7 @@ const (
 	HeaderSeq      = "X-Crossroads-Seq"      // request: sequence number, set by the driver
 	HeaderPath     = "X-Crossroads-Path"     // request: place in the call tree, such as /0.0/1.2 (step.call); absent at the entry
 	HeaderAttempt  = "X-Crossroads-Attempt"  // request: 1, or more where a proxy that retries says so
+	HeaderLedger   = "X-Crossroads-Ledger"   // request: tell in Server-Timing where the time went
 	HeaderProbe    = "X-Crossroads-Probe"    // request: 1 (as drawn) or all (every call, no declared error): answer with a Probe
 	HeaderService  = "X-Crossroads-Service"  // response: who answered
 	HeaderReplica  = "X-Crossroads-Replica"  // response: which replica

@@ -182,7 +182,8 @@ type Log struct {
 
 // Ledger says how often stage times are taken.
 type Ledger struct {
-	Sample units.Share `yaml:"sample,omitempty" json:"sample"` // 0: off
+	Sample    units.Share `yaml:"sample,omitempty" json:"sample"`         // 0: none at random
+	OnRequest bool        `yaml:"on_request,omitempty" json:"on_request"` // those that carry X-Crossroads-Ledger; only where whoever calls may know
 }
 
 // Drain is how a proxy stops: not ready, still serving for Delay; then Connection: close for Grace; then the rest is cut.

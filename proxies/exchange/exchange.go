@@ -33,6 +33,7 @@ type Exchange struct {
 	Path     []byte        // the path bytes that are matched, authorized and forwarded, without the query
 	Flaws    wire.Flaw     // of Path; zero where whoever read the head refuses them
 	Start    time.Time     // the head was read
+	Arrived  wire.Instant  // its last bytes came in; zero where nobody takes stage times
 	Deadline time.Time     // zero: none; covers retries and the body
 	Endpoint string        // address of the endpoint that answered, "" if none did
 	Attempts int           // tries at an upstream

@@ -1,6 +1,9 @@
 package exchange
 
-import "time"
+import (
+	"math/rand/v2"
+	"time"
+)
 
 // MaxStages bounds a chain, so that the ledger is an array and costs no allocation.
 const MaxStages = 24
@@ -10,7 +13,8 @@ const MaxStages = 24
 type Ledger struct {
 	On       bool
 	Stages   [MaxStages]int64
-	Upstream int64 // waiting for the upstream, all tries
+	Upstream int64 // behind the chain, all tries
+	Waited   int64 // of it blocked on the upstream: from before a request is written until its response head has arrived
 	Total    int64 // head read to last byte sent
 }
 
@@ -29,3 +33,24 @@ func (l *Ledger) spend(stage int, since int64) {
 }
 
 var ledgerEpoch = time.Now()
+
+// Fields by which a ledger is asked for and travels.
+const (
+	LedgerField     = "X-Crossroads-Ledger" // request: whoever sends it wants to know where the time goes
+	MeshLedgerField = "X-Mesh-Ledger"       // between two sidecars only: request, to be told; response, the callee's own times
+)
+
+// Sampling says which exchanges keep a ledger. The zero value: none.
+type Sampling struct {
+	Share     float64 // at random
+	OnRequest bool    // those that ask in Field
+	Field     string
+}
+
+// Some says whether there can be a ledger at all.
+func (s *Sampling) Some() bool { return s.Share > 0 || s.OnRequest }
+
+// Decide switches the ledger of an exchange on or off.
+func (s *Sampling) Decide(x *Exchange) {
+	x.Ledger.On = s.Share >= 1 || s.Share > 0 && rand.Float64() < s.Share || s.OnRequest && len(x.Request.Header.Peek(s.Field)) > 0
+}

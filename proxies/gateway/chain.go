@@ -26,7 +26,7 @@ func (g *Gateway) buildChain(s *snapshot, old *snapshot) error {
 			chain = append(chain, st)
 		}
 	}
-	add(s.ledger > 0, timing)    // first: its Outward is last, when the other stages have spent their time
+	add(s.ledger.Some(), timing) // first: its Outward is last, when the other stages have spent their time
 	add(g.access != nil, access) // its Finish is nearly last, and so knows how everything ended
 	add(true, metrics)           // likewise; in front of all that may refuse, because refusals count
 	if g.reports != nil {
@@ -54,7 +54,7 @@ func (g *Gateway) buildChain(s *snapshot, old *snapshot) error {
 	if len(chain) > exchange.MaxStages {
 		return fmt.Errorf("%d stages: a chain has at most %d", len(chain), exchange.MaxStages)
 	}
-	if s.ledger > 0 {
+	if s.ledger.Some() {
 		metrics.Watch(chain)
 		access.Watch(chain)
 		timing.Watch(chain)

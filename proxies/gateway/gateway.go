@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"math/rand/v2"
 	"net"
 	"reflect"
 	"sync"
@@ -124,7 +123,7 @@ func (g *Gateway) open(i int, l config.Listener, clients config.Clients) error {
 		return operate.Hint(err, "another process may hold the address; `listen` in the configuration chooses another")
 	}
 	server := listen.New(listen.Options{Clients: clients, Service: g, TLS: g.serverTLS(i, l.TLS), Via: "gateway", Observer: g.metrics,
-		OnFault: writeProblem, Refused: g.refused, Tolerate: wire.AnyFlaw}) // routing refuses what the route does not tolerate
+		Timed: g.current.Load().ledger.Some(), OnFault: writeProblem, Refused: g.refused, Tolerate: wire.AnyFlaw}) // routing refuses what the route does not tolerate
 	g.fronts = append(g.fronts, operate.Front{Listener: listener, Server: server})
 	return nil
 }
@@ -179,8 +178,8 @@ func (g *Gateway) close() {
 func (g *Gateway) Serve(x *exchange.Exchange) {
 	s := g.current.Load()
 	x.Pin = s
-	if s.ledger > 0 {
-		x.Ledger.On = s.ledger >= 1 || rand.Float64() < s.ledger
+	if s.ledger.Some() {
+		s.ledger.Decide(x)
 	}
 	s.chain.Serve(x)
 }

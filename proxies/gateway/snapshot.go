@@ -25,14 +25,14 @@ type snapshot struct {
 	upstreams    map[string]*upstream.Upstream
 	guards       guards
 	certificates []*tls.Certificate // by listener
-	ledger       float64
+	ledger       exchange.Sampling
 	stages       string // the chain in words, for stages_info
 	hash         string
 }
 
 // build makes a snapshot. What is the same as in old is taken over: pools, breakers and rate limits live on.
 func (g *Gateway) build(c *config.Gateway, old *snapshot) (_ *snapshot, err error) {
-	s := &snapshot{config: c, upstreams: map[string]*upstream.Upstream{}, ledger: c.Ledger.Sample.F()}
+	s := &snapshot{config: c, upstreams: map[string]*upstream.Upstream{}, ledger: exchange.Sampling{Share: c.Ledger.Sample.F(), OnRequest: c.Ledger.OnRequest, Field: exchange.LedgerField}}
 	defer func() {
 		if err != nil {
 			s.abandon(old)

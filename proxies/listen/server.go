@@ -23,6 +23,7 @@ type Options struct {
 	// Handshake hears how a TLS handshake ended; it must not block and may be nil.
 	Handshake func(peer exchange.Peer, state tls.ConnectionState, err error)
 	Take      map[string]Taker                          // by ALPN protocol: connections that carry no HTTP
+	Timed     bool                                      // exchanges say when they arrived, for the ledger
 	Via       string                                    // pseudonym put into Via on requests (RFC 9110 7.6.3); "": none
 	Tolerate  wire.Flaw                                 // path flaws that are let through, to be judged by the service
 	Observer  Observer                                  // may be nil

@@ -36,6 +36,7 @@ func newSession(s *Server, c net.Conn, peer exchange.Peer) *session {
 		peer.TLS = true
 	}
 	n := &session{server: s, sock: c, conn: wire.NewConn(c)}
+	n.conn.Timed = s.Timed
 	n.x.Request, n.x.Response, n.x.Peer, n.x.Cancel = &n.req, &n.resp, peer, &n.cancel
 	return n
 }
@@ -135,7 +136,7 @@ func (n *session) serve() bool {
 		return n.refuse(err)
 	}
 	x := &n.x
-	x.Start = time.Now()
+	x.Start, x.Arrived = time.Now(), n.conn.Filled
 	x.Path, x.Flaws = n.head.Path, n.head.Flaws
 	x.Close = n.head.Close || n.server.stopping.Load()
 	body := &n.conn.Body

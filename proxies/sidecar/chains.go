@@ -3,7 +3,6 @@ package sidecar
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"math/rand/v2"
 	"strings"
 	"time"
 
@@ -74,13 +73,22 @@ type builder struct {
 	name    string
 	stages  []exchange.Stage
 	watch   []interface{ Watch([]exchange.Stage) }
-	sampled float64
+	sampled exchange.Sampling
 }
 
 func (s *Sidecar) chain(name string, metrics *stage.Metrics) *builder {
-	b := &builder{name: name, sampled: s.config.Ledger.Sample.F()}
-	if b.sampled > 0 {
-		b.add(stage.NewServerTiming("sidecar")) // first: its Outward is last
+	l := s.config.Ledger
+	b := &builder{name: name, sampled: exchange.Sampling{Share: l.Sample.F(), OnRequest: l.OnRequest, Field: exchange.LedgerField}}
+	word := s.config.Service + "-" + name
+	timing := stage.NewServerTiming(word)
+	switch name {
+	case "inbound": // its callers are sidecars, and ask in the mesh's own field
+		b.sampled.Field, timing = exchange.MeshLedgerField, stage.NewMeshTiming(word, true)
+	case "ingress":
+		timing = stage.NewMeshTiming(word, false)
+	}
+	if b.sampled.Some() {
+		b.add(timing) // first: its Outward is last
 	}
 	if s.access != nil {
 		b.add(stage.NewAccessLog(s.access, name, s.config.Log.Sample.F())) // its Finish is nearly last, and so knows how everything ended
@@ -92,7 +100,7 @@ func (s *Sidecar) chain(name string, metrics *stage.Metrics) *builder {
 
 func (b *builder) add(st exchange.Stage) {
 	b.stages = append(b.stages, st)
-	if w, ok := st.(interface{ Watch([]exchange.Stage) }); ok && b.sampled > 0 {
+	if w, ok := st.(interface{ Watch([]exchange.Stage) }); ok && b.sampled.Some() {
 		b.watch = append(b.watch, w)
 	}
 }
@@ -119,13 +127,13 @@ func (s *Sidecar) finish(b *builder) exchange.Service {
 // service is one chain as listen serves it.
 type service struct {
 	chain   exchange.Chain
-	sampled float64
+	sampled exchange.Sampling
 }
 
 // Serve implements exchange.Service.
 func (s *service) Serve(x *exchange.Exchange) {
-	if s.sampled > 0 {
-		x.Ledger.On = s.sampled >= 1 || rand.Float64() < s.sampled
+	if s.sampled.Some() {
+		s.sampled.Decide(x)
 	}
 	s.chain.Serve(x)
 }

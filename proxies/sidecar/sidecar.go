@@ -201,6 +201,7 @@ func (s *Sidecar) listen(address string) (net.Listener, error) {
 
 func (s *Sidecar) serve(group *[]operate.Front, name string, l net.Listener, o listen.Options) {
 	o.Clients, o.Observer, o.Via = s.config.Clients, s.metrics, s.config.Service+"-"+name
+	o.Timed = s.config.Ledger.OnRequest || s.config.Ledger.Sample > 0
 	*group = append(*group, operate.Front{Name: name, Listener: l, Server: listen.New(o)})
 }
 

@@ -154,6 +154,7 @@ func TestObservingStagesSuite(t *testing.T) {
 	stagetest.Run(t, stagetest.Suite{New: always(stage.NewEdgeMetrics(edges, edges.NewEdges(), true, "orders")), Pass: pass, Free: true})
 	stagetest.Run(t, stagetest.Suite{New: always(stage.NewAccessLog(log, "inbound", 1)), Pass: pass})
 	stagetest.Run(t, stagetest.Suite{New: always(timing), Pass: pass, Free: true})
+	stagetest.Run(t, stagetest.Suite{New: always(stage.NewMeshTiming("orders-inbound", true)), Pass: pass, Free: true})
 }
 
 func TestEdgeAndTapSuites(t *testing.T) {

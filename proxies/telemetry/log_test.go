@@ -18,6 +18,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"crossroads/proxies/exchange"
+	"crossroads/proxies/wire"
 )
 
 func sampleExchange() *exchange.Exchange {
@@ -100,8 +101,10 @@ func TestLedgerInLineAndServerTiming(t *testing.T) {
 	x.Ledger.On = true
 	x.Ledger.Stages[0] = 1500
 	require.Equal(t, map[string]any{"a": 1.5, "b": 0.0}, line(t, x, exchange.Complete, stages...)["stages_us"])
-	require.Equal(t, "gateway;dur=0.7000, gateway-upstream;dur=0.3000, gateway-a;dur=0.0015",
-		string(AppendServerTiming(nil, "gateway", x, time.Millisecond, stages)))
+	start := wire.At(x.Start)
+	x.Arrived, x.Ledger.Waited, x.Ledger.Upstream = start-20_000, 300_000, 340_000
+	require.Equal(t, "gateway.own;dur=0.7200, gateway.wait;dur=0.3000, gateway.read;dur=0.0200, gateway.forward;dur=0.0400, gateway.a;dur=0.0015",
+		string(AppendServerTiming(nil, "gateway", x, start+1_000_000, stages)))
 }
 
 func TestLineDoesNotAllocate(t *testing.T) {

@@ -133,7 +133,11 @@ func (t *try) exchange(c *conn, generation uint64, until wire.Instant, upgrade b
 	if t.stream != nil {
 		c.upload = startUpload(c, t.stream)
 	}
+	c.Timed = t.x.Ledger.On
 	err := t.receive(c, upgrade)
+	if c.Timed {
+		t.x.Ledger.Waited += int64(c.Filled - t.wrote)
+	}
 	if err == nil {
 		t.accept(c)
 		return answered, nil
@@ -165,6 +169,10 @@ func (t *try) send(c *conn, upgrade bool) error {
 		out.B = append(out.B, wire.LastChunk...)
 	} else {
 		out.B = append(out.B, t.body...)
+	}
+	if t.x.Ledger.On {
+		t.wrote = wire.Now()
+		c.Filled = t.wrote
 	}
 	n, err := c.Write(out.B)
 	out.Give()

@@ -49,13 +49,14 @@ type try struct {
 	terms    *exchange.Route
 	fleet    *fleet
 	deadline wire.Instant
-	hurried  bool        // the deadline is the caller's: that it passes says nothing about an endpoint
-	body     []byte      // of the request, whole, where it is here
-	stream   wire.Body   // else
-	tried    []*endpoint // grows only where a try failed
-	key      uint64      // of consistent hashing
-	answer   *conn       // that carries the answer at hand
-	retrying bool        // the try under way is a retry
+	hurried  bool         // the deadline is the caller's: that it passes says nothing about an endpoint
+	body     []byte       // of the request, whole, where it is here
+	stream   wire.Body    // else
+	tried    []*endpoint  // grows only where a try failed
+	key      uint64       // of consistent hashing
+	answer   *conn        // that carries the answer at hand
+	retrying bool         // the try under way is a retry
+	wrote    wire.Instant // when the request began to be written, where the ledger is on
 }
 
 // prepare settles how the request body goes: with the head, or streamed behind it.

@@ -19,6 +19,8 @@ type Conn struct {
 	head   headScan
 	fields []field
 	Body   Incoming // of the message whose head was read last
+	Timed  bool     // Filled is kept: somebody takes stage times
+	Filled Instant  // when bytes last arrived, the socket's read just over
 	peek   func(fd uintptr) bool
 	quiet  bool // what peek found
 }
@@ -91,6 +93,9 @@ func (c *Conn) Fill(limit int) error {
 	n, err := c.sock.Read(c.buf[c.w:])
 	c.w += n
 	if n > 0 {
+		if c.Timed {
+			c.Filled = Now()
+		}
 		return nil
 	}
 	if err == nil {
