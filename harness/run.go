@@ -228,6 +228,7 @@ func (r *Runner) target(t results.PlannedTrial, d deploy.Deployment) load.Target
 	if len(target.Entries) == 0 {
 		target.Entries = urls(d.Entries()) // no request goes to the entry as a whole
 	}
+	target.Ledger = r.Experiment.Ledgers()
 	for _, request := range l.Requests {
 		sent := load.Request{Method: request.Method, Path: request.Path, Weight: request.Weight, Body: make([]byte, request.Body.Size)}
 		for i := range sent.Body {

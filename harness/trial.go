@@ -55,7 +55,7 @@ func (r *Runner) trial(ctx context.Context, planned results.PlannedTrial, d depl
 	t.Host.CalibrationMS[1] = milliseconds(meter.Calibrate())
 	t.Counts, t.Errors, t.Statuses = result.Counts, result.Errors, result.Statuses
 	t.Times, t.Driver, t.Elapsed = result.Times, result.Driver, int64(result.Elapsed)
-	t.Windows = result.Windows
+	t.Windows, t.Ledger = result.Windows, result.Ledger
 	t.Seconds = mergeCPU(result.Seconds, metering.cpu)
 	return t, whole, nil
 }

@@ -29,7 +29,9 @@ func (b *book) layersSection() Section {
 			s.Parts = append(s.Parts, b.waterfall(chain, q.value, q.name))
 		}
 	}
-	s.Notes = []string{"The ledger (time by stage within one request) is not recorded in this run."}
+	if !slices.ContainsFunc(b.Trials, func(t results.Trial) bool { return t.Ledger != nil }) {
+		s.Notes = []string{"The ledger (time by stage within one request) is not recorded in this run."}
+	}
 	return s
 }
 
@@ -123,6 +125,9 @@ func layers(a results.ArmInfo) []string {
 		all = append(all, "gateway")
 	default:
 		all = append(all, a.Gateway)
+	}
+	if a.MeshUse != "" { // what a relay does is no part of a sidecar's
+		return append(all, a.MeshUse+"s at "+a.Mesh)
 	}
 	switch a.Mesh {
 	case "both":

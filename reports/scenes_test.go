@@ -23,6 +23,15 @@ var scenes = map[string]func() (reports.Records, *reports.Report){
 	"faulty":     made(faulty),
 	"features":   made(featured),
 	"pages":      made(func() reports.Records { return synthetic(composedPages(), []float64{500, 1000}, 6) }),
+	"floor": made(func() reports.Records {
+		rec := synthetic(floored(), []float64{1000}, 6)
+		change(&rec, func(results.Trial) bool { return true }, func(tr *results.Trial) {
+			own := map[string]float64{"plain": 0.07, "mtls": 0.08}[tr.Arm]
+			left := map[string]float64{"direct": 0.30, "relays": 0.50, "plain": 0.53, "mtls": 0.60}[tr.Arm]
+			told(tr, own, left)
+		})
+		return rec
+	}),
 }
 
 func made(f func() reports.Records) func() (reports.Records, *reports.Report) {

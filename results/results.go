@@ -113,6 +113,7 @@ type Trial struct {
 	Host     HostUse              `json:"host"`
 	Failure  *Failure             `json:"failure,omitempty"`
 	ReadyIn  int64                `json:"ready_in_ns,omitempty"` // deploy to ready of the arm's processes
+	Ledger   *Ledger              `json:"ledger,omitempty"`      // where the time of sampled requests went
 	Active   []Active             `json:"active,omitempty"`      // what the proxies themselves said they do, before the load
 	Faults   []Fault              `json:"faults,omitempty"`      // every declared one, in the order of the experiment
 	Moments  *Moments             `json:"moments,omitempty"`     // of a trial with declared faults
@@ -124,6 +125,29 @@ type Active struct {
 	Hash    string `json:"hash"`   // of the stages and their settings
 	Stages  string `json:"stages"` // in words, in order: routing,key_auth,rate_limit=shadow
 }
+
+// Ledger is where the time of sampled requests went, as proxies and application told it of themselves.
+type Ledger struct {
+	Samples   int64        `json:"samples"`
+	Negative  int64        `json:"negative,omitempty"` // of which the parts came to more than the service time
+	Parts     []LedgerPart `json:"parts"`
+	Service   Histogram    `json:"service"`   // the client's, of these requests
+	Remainder Histogram    `json:"remainder"` // of it what nobody claims: the client's service time less every proxy's own and every service's own time
+}
+
+// LedgerPart is one part of the time of one proxy or service, summed over the samples that told of it.
+type LedgerPart struct {
+	Proxy string `json:"proxy"` // gateway, SERVICE-inbound, -outbound or -ingress; of an application its service
+	Part  string `json:"part"`  // own: all of the proxy's; app: all of the application's; wait; read and forward and stages: parts of own
+	Count int64  `json:"count"`
+	Sum   int64  `json:"sum_ns"`
+}
+
+// Parts of a ledger that are whole and overlap with no other of their kind.
+const (
+	LedgerOwn = "own"
+	LedgerApp = "app"
+)
 
 // The names of the histograms of a trial.
 const (

@@ -7,7 +7,7 @@ import (
 )
 
 // meshKeys are the keys of a mesh that do nothing without sidecars.
-var meshKeys = []string{"mtls", "app", "protocol", "balance", "breaker", "retries", "authorization"}
+var meshKeys = []string{"mtls", "app", "protocol", "balance", "breaker", "retries", "authorization", "ledger"}
 
 func (c *checker) mesh(name, path string, m *Mesh) {
 	for _, word := range []struct {
@@ -26,6 +26,7 @@ func (c *checker) mesh(name, path string, m *Mesh) {
 	if m.Sidecars == SidecarsClient && len(c.e.edges()) == 0 {
 		c.report(path+".sidecars", "no service calls another: sidecars of callers would do nothing")
 	}
+	c.ledger(path, m.Use, m.Ledger)
 	if m.Use == Relay {
 		c.relays(name, path, m)
 		return

@@ -139,6 +139,8 @@ func limit(s *jsonschema.Schema) {
 	choose(s.Definitions["Client"], "calls", "at_once", "in_order")
 	choose(mesh, "retries", "off", "on")
 	choose(mesh, "app", "tcp", "unix")
+	choose(mesh, "ledger", "off", "sampled", "always")
+	choose(s.Definitions["Gateway"], "ledger", "off", "sampled", "always")
 	choose(mesh, "protocol", "http", "opaque")
 	choose(mesh, "authorization", "off", "dry_run", "on")
 	choose(s.Definitions["Driving"], "driver", "native", "vegeta")

@@ -104,6 +104,7 @@ type Gateway struct {
 	Stages   GatewayStages           `yaml:"stages,omitempty" json:"stages"`
 	Upstream GatewayUpstream         `yaml:"upstream,omitempty" json:"upstream"`
 	Compose  strict.Map[Composition] `yaml:"compose,omitempty" json:"compose,omitzero"` // by path: the gateway answers it in one piece, with what its parts answer
+	Ledger   string                  `yaml:"ledger,omitempty" json:"ledger,omitempty"`  // off | sampled | always: where the time of requests goes
 }
 
 // Mesh puts sidecars beside the services.
@@ -117,6 +118,7 @@ type Mesh struct {
 	Breaker       string `yaml:"breaker,omitempty" json:"breaker"`             // off | on; done by the caller's sidecar
 	Retries       string `yaml:"retries,omitempty" json:"retries"`             // off | on; done by the caller's sidecar
 	Authorization string `yaml:"authorization,omitempty" json:"authorization"` // off | dry_run | on; done by the callee's sidecar, by the caller's identity
+	Ledger        string `yaml:"ledger,omitempty" json:"ledger,omitempty"`     // off | sampled | always: as the gateway's
 }
 
 // External points at a system that somebody else runs.

@@ -26,6 +26,9 @@ const (
 
 	ModeDryRun = "dry_run"
 
+	LedgerSampled = "sampled"
+	LedgerAlways  = "always"
+
 	balanceDefault = "round_robin"
 
 	ArrivalsConstant = "constant"
@@ -52,6 +55,7 @@ var (
 	meshes          = []string{Reference, Relay}
 	apps            = []string{AppTCP, AppUnix}
 	protocols       = []string{ProtocolHTTP, ProtocolOpaque}
+	ledgers         = []string{ModeOff, LedgerSampled, LedgerAlways}
 	decisions       = []string{ModeOff, ModeDryRun, ModeOn}
 	switches        = []string{ModeOff, ModeOn}
 	modes           = []string{ModeOff, ModeShadow, ModeOn}

@@ -178,7 +178,8 @@ func (w *worker) send(c *conn, flight int32) {
 	m := &c.group.messages[w.kindOf(flight).first+int(f.call)]
 	c.state, c.flight = busy, flight
 	c.response.begin(m.toHead)
-	w.out = m.append(w.out[:0], seq)
+	c.response.asked = m.ledger && asks(seq)
+	w.out = m.append(w.out[:0], seq, c.response.asked)
 	w.write(c, w.out)
 }
 
@@ -231,6 +232,7 @@ func (w *worker) read(c *conn) {
 func (w *worker) answered(c *conn, now int64, reusable bool) {
 	flight, got := c.flight, c.response.outcome()
 	c.answered = true
+	w.told = c.response.timing // stays as it is until the connection's next response comes in
 	w.flights[flight].done = now
 	if reusable {
 		w.release(c)
@@ -238,6 +240,7 @@ func (w *worker) answered(c *conn, now int64, reusable bool) {
 		w.renew(c)
 	}
 	w.end(flight, got, statusError(got.status))
+	w.told = nil
 }
 
 // fail ends the sample in flight, if any, with an error, and the connection with it.

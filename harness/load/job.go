@@ -46,6 +46,7 @@ type Result struct {
 	Tolls    []results.Toll               `json:"tolls,omitempty"` // by stretch of the job
 	Moments  *results.Moments             `json:"moments,omitempty"`
 	Driver   results.DriverUse            `json:"driver"`
+	Ledger   *results.Ledger              `json:"ledger,omitempty"`
 	Elapsed  time.Duration                `json:"elapsed_ns"` // of the block as measured, mark to mark
 }
 

@@ -35,6 +35,7 @@ type Sample struct {
 	Requests int           // HTTP requests that were written for it
 	Status   int           // 0: no response head was read; of calls, that of the first that failed, else that of the last
 	Bytes    int64         // of the response body, or bodies
+	Timing   []byte        // Server-Timing, where the request asked for it; valid until Record returns
 	Err      error         // nil, or one of the Errors of this package; of calls, that of the first that failed
 }
 
@@ -71,7 +72,8 @@ type Target struct {
 	Entries     []string      `json:"entries"` // base URLs; sequence i goes to entry i % len
 	Requests    []Request     `json:"requests"`
 	Connections int           `json:"connections"`
-	Timeout     time.Duration `json:"timeout"` // from due
+	Timeout     time.Duration `json:"timeout"`          // from due
+	Ledger      bool          `json:"ledger,omitempty"` // some requests ask where their time goes (native only)
 }
 
 // Request is one declared request, ready to be sent. The driver adds Host, X-Crossroads-Seq and Content-Length.

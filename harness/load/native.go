@@ -172,7 +172,9 @@ func newGroup(t Target, e *entry) *group {
 	g := &group{entry: e, first: none, last: none}
 	for _, r := range t.Requests {
 		for _, part := range r.parts() {
-			g.messages = append(g.messages, part.message(*e))
+			m := part.message(*e)
+			m.ledger = t.Ledger
+			g.messages = append(g.messages, m)
 		}
 	}
 	return g

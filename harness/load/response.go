@@ -15,6 +15,8 @@ type response struct {
 	bytes     int64 // of the body, so far
 	keepAlive bool  // the connection may carry another request
 	declared  bool
+	asked     bool   // the request asked where its time goes
+	timing    []byte // Server-Timing of all its lines, where asked
 
 	phase   phase
 	toHead  bool  // the request was HEAD: no body, whatever the head says
@@ -42,7 +44,7 @@ const (
 
 // begin makes ready for the response to a request.
 func (r *response) begin(toHead bool) {
-	*r = response{toHead: toHead, length: -1, partial: r.partial[:0]}
+	*r = response{toHead: toHead, length: -1, partial: r.partial[:0], timing: r.timing[:0]}
 }
 
 // feed takes bytes as they were read. It returns how many of them belong to this response and whether that is now complete.
@@ -204,6 +206,8 @@ func (r *response) takeHeader(line []byte) error {
 		r.takeConnection(value)
 	case equalFold(name, DeclaredHeader):
 		r.declared = string(value) == "1"
+	case r.asked && equalFold(name, "server-timing"):
+		r.timing = append(append(r.timing, value...), ',')
 	}
 	return nil
 }
@@ -233,7 +237,7 @@ func (r *response) endHead() error {
 	case r.status == 101:
 		return ErrProtocol // no upgrade was asked for
 	case r.status < 200:
-		*r = response{toHead: r.toHead, length: -1, partial: r.partial} // an interim response: the final one follows
+		*r = response{toHead: r.toHead, length: -1, partial: r.partial, asked: r.asked, timing: r.timing[:0]} // an interim response: the final one follows
 		return nil
 	case r.toHead || r.status == 204 || r.status == 304:
 		r.phase = complete

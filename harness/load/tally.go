@@ -31,6 +31,7 @@ type Tally struct {
 	service  *hdrhistogram.Histogram
 	slip     *hdrhistogram.Histogram
 	wait     *hdrhistogram.Histogram
+	ledger   *ledger
 	third    int64   // ns of samples outstanding in the third quarter of the block
 	last     int64   // and in the last
 	points   []point // of the whole trial by sequence number, shared by its tallies: each writes its own
@@ -59,7 +60,7 @@ func NewTallies(n int, s Schedule, b Block) []*Tally {
 	}
 	tallies := make([]*Tally, n)
 	for i := range tallies {
-		t := &Tally{block: b, points: points, errors: map[*Error]*int64{}}
+		t := &Tally{block: b, points: points, ledger: newLedger(), errors: map[*Error]*int64{}}
 		for _, e := range Errors() {
 			t.errors[e] = new(int64)
 		}
@@ -108,6 +109,9 @@ func (t *Tally) Record(s Sample) {
 	record(t.response, s.Response())
 	record(t.service, s.Service())
 	record(t.wait, s.Wait())
+	if len(s.Timing) > 0 {
+		t.ledger.take(s.Timing, s.Service())
+	}
 }
 
 func (t *Tally) fail(s Sample) {
@@ -163,6 +167,10 @@ func merge(tallies []*Tally, s Schedule) (*Result, error) {
 			return nil, fmt.Errorf("the histogram of %s times: %w", name, err)
 		}
 	}
+	var err error
+	if r.Ledger, err = whole.ledger.result(); err != nil {
+		return nil, err
+	}
 	quarter := float64(whole.block.To-whole.block.From) / 4
 	r.Driver.InFlightMid = int64(math.Round(float64(whole.third) / quarter))
 	r.Driver.InFlightEnd = int64(math.Round(float64(whole.last) / quarter))
@@ -192,6 +200,9 @@ func (t *Tally) add(o *Tally) error {
 	}
 	for i, n := range o.statuses {
 		t.statuses[i] += n
+	}
+	if err := t.ledger.add(o.ledger); err != nil {
+		return err
 	}
 	from := o.histograms()
 	for name, h := range t.histograms() {

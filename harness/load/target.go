@@ -22,6 +22,7 @@ type entry struct {
 type message struct {
 	prefix, suffix []byte
 	toHead         bool
+	ledger         bool // some of them ask for a ledger
 }
 
 func (t Target) validate() error {
@@ -127,8 +128,11 @@ func (r Request) needsLength() bool {
 }
 
 // append writes the whole request with its sequence number.
-func (m *message) append(to []byte, seq int) []byte {
+func (m *message) append(to []byte, seq int, asked bool) []byte {
 	to = append(to, m.prefix...)
 	to = strconv.AppendInt(to, int64(seq), 10)
+	if asked {
+		to = append(to, "\r\n"+LedgerHeader+": 1"...)
+	}
 	return append(to, m.suffix...)
 }

@@ -30,6 +30,7 @@ type worker struct {
 	next      int32    // the first that is not taken up yet
 	oldest    int32    // the first that is not done
 	in, out   []byte
+	told      []byte // Server-Timing of the sample that is being ended
 
 	stop    atomic.Bool
 	dials   atomic.Int64
@@ -288,7 +289,7 @@ func (w *worker) end(flight int32, got outcome, err error) {
 	seq := w.seq(flight)
 	w.recorder.Record(Sample{
 		Seq: seq, Due: w.schedule[seq].Due, Ready: time.Duration(f.ready), Sent: time.Duration(f.sent), Done: time.Duration(f.done),
-		Waited: f.waited, Declared: got.declared && err == ErrStatus, Requests: requests, Status: got.status, Bytes: got.bytes, Err: err,
+		Waited: f.waited, Declared: got.declared && err == ErrStatus, Requests: requests, Status: got.status, Bytes: got.bytes, Err: err, Timing: w.told,
 	})
 }
 

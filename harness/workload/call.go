@@ -119,7 +119,9 @@ func (c *call) judge(v *visit, s *fasthttp.Response, err error) result {
 	}
 	r := result{}
 	if len(v.ledger) > 0 {
-		r.told = append(r.told, s.Header.Peek("Server-Timing")...)
+		for _, line := range s.Header.PeekAll("Server-Timing") {
+			r.told = append(append(r.told, line...), ", "...)
+		}
 	}
 	if len(v.probe) > 0 {
 		r.probe = &Probe{}

@@ -18,7 +18,7 @@ func (v *visit) tell(took time.Duration) {
 	v.called += took
 	for i := range v.results {
 		if told := v.results[i].told; len(told) > 0 {
-			v.told = append(append(v.told, told...), ", "...)
+			v.told = append(v.told, told...)
 		}
 	}
 }

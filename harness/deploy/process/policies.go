@@ -45,3 +45,14 @@ func (l *layout) callersOf(service string) []string {
 	}
 	return callers
 }
+
+// ledgerOf is the ledger of a proxy: sampled tells those who ask, and always keeps one for every request besides.
+func ledgerOf(word string) config.Ledger {
+	switch word {
+	case topologies.LedgerSampled:
+		return config.Ledger{OnRequest: true}
+	case topologies.LedgerAlways:
+		return config.Ledger{OnRequest: true, Sample: 1}
+	}
+	return config.Ledger{}
+}

@@ -199,6 +199,7 @@ func (l *layout) sidecar(n *node) config.Sidecar {
 	s.SetDefaults()
 	s.Version, s.Service, s.Admin.Address = 1, n.Service, n.ports[portAdmin]
 	s.Identity, s.MTLS, s.Drain.Grace = l.identity(serviceID+n.Service), l.mtls(), units.Duration(drainGrace)
+	s.Ledger = ledgerOf(l.arm.Topology.Mesh.Ledger)
 	if l.arm.Inbound(n.Service) {
 		s.Inbound = &config.Inbound{Listen: n.ports[portInbound], App: l.appOf(n), Authorization: l.authorization(n.Service)}
 		if l.arm.Opaque() {
