@@ -54,10 +54,10 @@ func (b *book) resourcesSection() Section {
 		f.Caption = fmt.Sprintf("At %s, 1,000 requests take %s of CPU in %s.", quantity.Rate(b.refRate), totals[least].WithUnit(), b.name(least))
 	}
 	s.Parts = []Part{{Figure: f, Table: b.resourcesTable()}}
-	if len(b.conns) == 1 || len(b.rates) < 2 {
-		s.Notes = []string{"How CPU grows with rate and connections (idle + a·rate + b·connections) is not fitted: that needs several numbers of connections, and this run has one."}
-	} else {
-		s.Notes = []string{"How CPU grows with rate and connections is not fitted in this report; the table of achieved rates and the records hold every cell."}
+	if len(b.conns) < 2 || len(b.rates) < 2 {
+		s.Notes = []string{"How CPU grows with rate and connections (idle + a·rate + b·connections) is not fitted: that needs several rates and several numbers of connections."}
+	} else if t := b.growthTable(); len(t.Rows) > 0 {
+		s.Parts = append(s.Parts, Part{Table: t})
 	}
 	return s
 }
