@@ -33,7 +33,7 @@ func (b *book) floorSection() Section {
 	s.Text = []string{"A floor relay does the input and output of a proxy and nothing else: what it costs is the kernel's price of standing in the way."}
 	s.Parts = []Part{{Table: b.floorTable()}}
 	if t := b.remainderTable(); len(t.Rows) > 0 {
-		s.Parts = append(s.Parts, Part{Table: t}, Part{Table: b.stagesTable()})
+		s.Parts = append(s.Parts, Part{Table: t}, Part{Table: b.toldTable()})
 	}
 	return s
 }
@@ -167,9 +167,9 @@ func tells(c *cell) bool {
 	})
 }
 
-// stagesTable is the mean time of every part that was told, by topology and proxy, per sampled request.
-func (b *book) stagesTable() *Table {
-	t := &Table{ID: "stages-table", Caption: "Stage times by proxy, mean per sampled request at " + quantity.Rate(b.refRate), Fold: true,
+// toldTable is the mean time of every part that was told, by topology and proxy, per sampled request.
+func (b *book) toldTable() *Table {
+	t := &Table{ID: "told-table", Caption: "Stage times by proxy, mean per sampled request at " + quantity.Rate(b.refRate), Fold: true,
 		Columns: []Column{{Key: "topology", Title: "Topology"}, {Key: "proxy", Title: "Proxy or service"}, {Key: "part", Title: "Part"},
 			{Key: "time", Title: "Mean", Unit: quantity.Milliseconds, Numeric: true}}}
 	for arm := range b.Plan.Arms {
