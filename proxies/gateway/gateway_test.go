@@ -256,8 +256,12 @@ log: {access: stdout}
 
 func TestRefusedRequestsAreLogged(t *testing.T) {
 	g := start(t, upstreams("127.0.0.1:9")+everything+"log: {access: stdout}\n")
-	g.dial().send("GET /t HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n").gets(400)
-	g.dial().send("GET /t HTTP/2.0\r\nHost: a\r\n\r\n").gets(505)
+	for _, refused := range []string{"GET /t HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "GET /t HTTP/2.0\r\nHost: a\r\n\r\n"} {
+		c := g.dial().send(refused)
+		_, _, err := c.receive()
+		require.NoError(t, err)
+		c.conn.Close()
+	}
 	require.NoError(t, g.drained())
 	lines := strings.Split(strings.TrimSpace(g.log.String()), "\n")
 	require.Len(t, lines, 2)
