@@ -68,7 +68,11 @@ func (a *Arm) EntryEncrypts() bool {
 }
 
 // NeedsControl says whether the arm has a control plane: it issues the SVIDs, so only mutual TLS needs it.
-func (a *Arm) NeedsControl() bool { return a.Topology.Mesh != nil && a.Topology.Mesh.MTLS != MTLSOff }
+// Rivals' certificates are issued by the deployer.
+func (a *Arm) NeedsControl() bool {
+	m := a.Topology.Mesh
+	return m != nil && m.MTLS != MTLSOff && !a.RivalSidecars()
+}
 
 // NeedsIssuer says whether the arm has an authorization server: its gateway asks one about tokens.
 func (a *Arm) NeedsIssuer() bool {
@@ -117,6 +121,12 @@ func (a *Arm) RelayGateway() bool { g := a.Topology.Gateway; return g != nil && 
 
 // RelaySidecars says that floor relays stand in the sidecars' place.
 func (a *Arm) RelaySidecars() bool { m := a.Topology.Mesh; return m != nil && m.Use == Relay }
+
+// RivalSidecars says that proxies which we did not write stand in the sidecars' place.
+func (a *Arm) RivalSidecars() bool {
+	m := a.Topology.Mesh
+	return m != nil && m.Use != Reference && m.Use != Relay
+}
 
 // Opaque says that sidecars carry the calls between services as bytes.
 func (a *Arm) Opaque() bool { m := a.Topology.Mesh; return m != nil && m.Protocol == ProtocolOpaque }

@@ -31,6 +31,10 @@ func (c *checker) mesh(name, path string, m *Mesh) {
 		c.relays(name, path, m)
 		return
 	}
+	if m.Use != Reference && slices.Contains(meshes, m.Use) {
+		c.rivalSidecars(name, path, m)
+		return
+	}
 	if g := c.e.Topologies.At(name).Gateway; g != nil && g.Use != Reference && m.Sidecars != SidecarsClient && m.MTLS == MTLSStrict {
 		c.report(path+".mtls", "mtls: strict would refuse a gateway by %s: only the reference gateway holds an SVID; write mtls: permissive or off", g.Use)
 	}
@@ -54,6 +58,27 @@ func (c *checker) mesh(name, path string, m *Mesh) {
 		c.report(path+".protocol", "no service calls another: nothing would be carried as opaque bytes")
 	case m.Protocol == ProtocolOpaque:
 		c.idleBeside(name, path, "protocol: opaque", "balance", "breaker", "retries")
+	}
+}
+
+// rivalSidecars checks sidecars that we did not write: what is not rendered for them is refused, never left out in silence.
+func (c *checker) rivalSidecars(name, path string, m *Mesh) {
+	for _, word := range []struct{ key, is, only string }{
+		{"sidecars", m.Sidecars, SidecarsBoth}, {"app", m.App, AppTCP}, {"protocol", m.Protocol, ProtocolHTTP}, {"retries", m.Retries, ModeOff},
+		{"authorization", m.Authorization, ModeOff},
+	} {
+		if word.is != word.only && word.is != "" {
+			c.report(path+"."+word.key, "%s: %s is rendered for the reference sidecar only: write %s, or use: reference", word.key, word.is, word.only)
+		}
+	}
+	if m.MTLS == MTLSPermissive {
+		c.report(path+".mtls", "mtls: permissive is rendered for the reference sidecar only: write strict or off, or use: reference")
+	}
+	if m.Breaker == ModeOn && m.Use != "envoy" {
+		c.report(path+".breaker", "%s takes an endpoint out by rules of its own that are not the breaker's: write off, or use: reference or envoy", m.Use)
+	}
+	if c.e.Topologies.At(name).Gateway != nil {
+		c.report(path+".use", "a gateway in front of sidecars by %s is not rendered: leave the gateway out, or use: reference", m.Use)
 	}
 }
 

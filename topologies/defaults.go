@@ -67,7 +67,11 @@ func (m *Mesh) settle() {
 		return
 	}
 	orElse(&m.Balance, balanceDefault)
-	orElse(&m.Breaker, ModeOn)
+	breaker := ModeOn
+	if m.Use != Reference {
+		breaker = ModeOff // a rival's is another one; Envoy's has to be asked for
+	}
+	orElse(&m.Breaker, breaker)
 	orElse(&m.Retries, ModeOff)
 }
 

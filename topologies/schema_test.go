@@ -131,7 +131,7 @@ func limit(s *jsonschema.Schema) {
 		choose(terms, term, "off", "on")
 	}
 	mesh := s.Definitions["Mesh"]
-	choose(mesh, "use", "reference", "relay")
+	choose(mesh, "use", "reference", "relay", "nginx", "haproxy", "envoy")
 	choose(mesh, "sidecars", "none", "client", "server", "both")
 	choose(mesh, "mtls", "strict", "permissive", "off")
 	choose(mesh, "balance", "round_robin", "least_request")

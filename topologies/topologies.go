@@ -109,7 +109,7 @@ type Gateway struct {
 
 // Mesh puts sidecars beside the services.
 type Mesh struct {
-	Use           string `yaml:"use,omitempty" json:"use"`                     // reference | relay
+	Use           string `yaml:"use,omitempty" json:"use"`                     // reference | relay | nginx | haproxy | envoy
 	Sidecars      string `yaml:"sidecars,omitempty" json:"sidecars"`           // none | client | server | both
 	MTLS          string `yaml:"mtls,omitempty" json:"mtls"`                   // strict | permissive | off; default: strict with both, else off
 	App           string `yaml:"app,omitempty" json:"app"`                     // tcp | unix: how application and sidecar talk

@@ -52,7 +52,7 @@ const (
 
 var (
 	gateways        = []string{Reference, Relay, "nginx", "haproxy", "envoy", "traefik", "caddy"}
-	meshes          = []string{Reference, Relay}
+	meshes          = []string{Reference, Relay, "nginx", "haproxy", "envoy"}
 	apps            = []string{AppTCP, AppUnix}
 	protocols       = []string{ProtocolHTTP, ProtocolOpaque}
 	ledgers         = []string{ModeOff, LedgerSampled, LedgerAlways}

@@ -40,7 +40,7 @@ func adminPage(ctx context.Context, p deploy.Process, path string) ([]byte, erro
 // dry run it is answered, and the sidecar has counted what would have been.
 func (c *checker) authorization(ctx context.Context) []string {
 	m := c.arm.Topology.Mesh
-	if m == nil || !c.arm.Inbound(c.arm.Experiment.Application.Entry) || c.arm.RelaySidecars() {
+	if m == nil || !c.arm.Inbound(c.arm.Experiment.Application.Entry) || m.Use != topologies.Reference {
 		return nil
 	}
 	if c.arm.Opaque() { // has neither path nor status; what admits callers counts

@@ -8,7 +8,7 @@ import (
 
 func envoy() Rival {
 	return Rival{
-		Name: "envoy", version: []string{"--version"}, says: `version: [^/\s]+/([^/\s]+)/`, refuse: forwardsOnly("envoy"), render: renderEnvoy,
+		Name: "envoy", version: []string{"--version"}, says: `version: [^/\s]+/([^/\s]+)/`, refuse: forwardsOnly("envoy"), render: renderEnvoy, beside: besideEnvoy,
 		Get: "make rivals (Debian has no package)",
 	}
 }

@@ -29,6 +29,9 @@ func TestRenderings(t *testing.T) {
 			holds(t, r, "stages", topologies.GatewayStages{KeyAuth: key, RateLimit: limit})
 			holds(t, r, "limit", topologies.GatewayStages{RateLimit: limit})
 		}
+		if r.Name == "nginx" || r.Name == "haproxy" || r.Name == "envoy" {
+			besides(t, r)
+		}
 		if r.Name == "nginx" {
 			holds(t, r, "shadow", topologies.GatewayStages{RateLimit: shadow})
 		}
@@ -36,13 +39,37 @@ func TestRenderings(t *testing.T) {
 }
 
 func holds(t *testing.T, r rivals.Rival, name string, stages topologies.GatewayStages) {
-	t.Run(r.Name+"-"+name, func(t *testing.T) {
-		dir := t.TempDir()
-		p, err := rivals.Found{Rival: r, Path: "/somewhere/" + r.Name}.Render(process.RivalSpec{
+	matches(t, r, name, func(found rivals.Found, dir string) (process.RivalProgram, error) {
+		return found.Render(process.RivalSpec{
 			ID: "gateway-1", Gateway: topologies.Gateway{Use: r.Name, Replicas: 1, Stages: stages},
 			Listen: "127.0.0.1:8080", Admin: "127.0.0.1:9901", Upstream: []string{"127.0.0.1:9000", "127.0.0.1:9001"}, Host: "app",
 			Dir: dir, Private: "/private", CPUs: []int{2, 3}, Connections: 64,
 		})
+	})
+}
+
+// besides holds a rival in a sidecar's place to its file: with everything, and a service that calls nobody in plaintext.
+func besides(t *testing.T, r rivals.Rival) {
+	full := process.RivalSidecar{
+		ID: "sidecar-front-1", Service: "front", Mesh: topologies.Mesh{Use: r.Name, Balance: "least_request", Breaker: topologies.ModeOn},
+		Inbound: "127.0.0.1:4143", Ingress: "127.0.0.1:4145", Outbound: "127.0.0.1:4140", Admin: "127.0.0.1:4191", App: "127.0.0.1:9000",
+		Callees: []process.RivalCallee{{Service: "stock", Endpoints: []string{"127.0.0.1:5143", "127.0.0.1:5144"}, Identity: "spiffe://mesh/ns/default/sa/stock"}},
+		TLS:     &process.RivalTLS{Certificate: "/private/f.crt", Key: "/private/f.key", Roots: "/private/roots.pem", Both: "/private/f.pem", Domain: "spiffe://mesh/"},
+		Private: "/private", CPUs: []int{2, 3}, Connections: 64,
+	}
+	bare := process.RivalSidecar{ID: "sidecar-stock-1", Service: "stock", Mesh: topologies.Mesh{Use: r.Name}, Inbound: "127.0.0.1:5143", Admin: "127.0.0.1:5191", App: "127.0.0.1:9001", Private: "/private", CPUs: []int{2}, Connections: 64}
+	for name, s := range map[string]process.RivalSidecar{"sidecar": full, "sidecar-bare": bare} {
+		matches(t, r, name, func(found rivals.Found, dir string) (process.RivalProgram, error) {
+			s.Dir = dir
+			return found.RenderSidecar(s)
+		})
+	}
+}
+
+func matches(t *testing.T, r rivals.Rival, name string, render func(found rivals.Found, dir string) (process.RivalProgram, error)) {
+	t.Run(r.Name+"-"+name, func(t *testing.T) {
+		dir := t.TempDir()
+		p, err := render(rivals.Found{Rival: r, Path: "/somewhere/" + r.Name}, dir)
 		require.NoError(t, err)
 		text := strings.Join(append([]string{p.Path}, p.Args...), " ") + "\n" + strings.Join(p.Env, " ") + "\nready: " + p.Ready + "\n"
 		files, err := filepath.Glob(filepath.Join(dir, "*"))
@@ -54,6 +81,7 @@ func holds(t *testing.T, r rivals.Rival, name string, stages topologies.GatewayS
 		}
 		// Tests run as root and as a user; only nginx's configuration tells.
 		text = strings.ReplaceAll(strings.ReplaceAll(text, dir, "/logs"), "\nuser root root; # as the reference gateway runs: as it was started", "")
+		text = strings.ReplaceAll(text, "\nuser root root; # as the reference sidecar runs: as it was started", "")
 		golden := filepath.Join("testdata", r.Name+"-"+name+".golden")
 		if *update {
 			require.NoError(t, os.MkdirAll("testdata", 0o755))

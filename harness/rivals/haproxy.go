@@ -9,7 +9,7 @@ import (
 )
 
 func haproxy() Rival {
-	return Rival{Name: "haproxy", Get: "make rivals, or apt-get install haproxy (Debian)", version: []string{"-v"}, says: `version (\S+)`, refuse: haproxyRefuses, render: renderHaproxy}
+	return Rival{Name: "haproxy", Get: "make rivals, or apt-get install haproxy (Debian)", version: []string{"-v"}, says: `version (\S+)`, refuse: haproxyRefuses, render: renderHaproxy, beside: besideHaproxy}
 }
 
 func haproxyRefuses(s topologies.GatewayStages) *refusal {

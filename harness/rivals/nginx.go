@@ -8,7 +8,7 @@ import (
 )
 
 func nginx() Rival {
-	return Rival{Name: "nginx", Get: "make rivals, or apt-get install nginx-light (Debian)", version: []string{"-v"}, says: `version: \S+/(\S+)`, refuse: nginxRefuses, render: renderNginx}
+	return Rival{Name: "nginx", Get: "make rivals, or apt-get install nginx-light (Debian)", version: []string{"-v"}, says: `version: \S+/(\S+)`, refuse: nginxRefuses, render: renderNginx, beside: besideNginx}
 }
 
 func nginxRefuses(s topologies.GatewayStages) *refusal {

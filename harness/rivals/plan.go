@@ -18,7 +18,18 @@ import (
 // plan is what a rival's template may use: the declaration, and the reference gateway's own terms.
 type plan struct {
 	process.RivalSpec
-	Workers int  // processes or threads that serve: as many as the reference gateway would use
+	terms
+
+	KeyAuth bool
+	Keys    []key
+	Limits  []limit
+
+	Routes string // of a rival that keeps them in a file of their own
+}
+
+// terms are the reference proxies' own.
+type terms struct {
+	Workers int  // processes or threads that serve: as many as the reference proxy would use
 	Root    bool // the harness runs as root
 
 	// The reference gateway's defaults, so that a change there changes the rivals too.
@@ -30,37 +41,43 @@ type plan struct {
 	Pooled    time.Duration // idle connections to the application
 	MaxIdle   int           // of them per endpoint
 	MaxHead   int64         // bytes
-
-	KeyAuth bool
-	Keys    []key
-	Limits  []limit
-
-	Routes string // of a rival that keeps them in a file of their own
 }
 
-// newPlan fills in what follows from the specification and from the reference gateway's defaults.
-func newPlan(s process.RivalSpec) (*plan, error) {
+func newTerms(cpus []int) terms {
 	var g config.Gateway
 	g.SetDefaults()
 	var u config.Upstream
 	u.SetDefaults()
 	var r config.Route
 	r.SetDefaults()
-	p := &plan{
-		RivalSpec: s, Workers: workers(s.CPUs), Root: os.Geteuid() == 0,
+	return terms{
+		Workers: workers(cpus), Root: os.Geteuid() == 0,
 		Header: g.Clients.HeaderTimeout.D(), Body: g.Clients.BodyIdle.D(), KeepAlive: g.Clients.KeepAlive.D(), MaxHead: int64(g.Clients.MaxHead),
 		Connect: u.Connect.D(), Timeout: r.Timeout.D(), Pooled: u.Idle.D(), MaxIdle: u.MaxIdle,
 	}
+}
+
+// newPlan fills in what follows from the specification and from the reference gateway's defaults.
+func newPlan(s process.RivalSpec) (*plan, error) {
+	p := &plan{RivalSpec: s, terms: newTerms(s.CPUs)}
 	if len(s.Upstream) == 0 {
 		return nil, fmt.Errorf("%s has no endpoint to forward to", s.ID)
 	}
-	for _, address := range append([]string{s.Listen, s.Admin}, s.Upstream...) {
-		if _, _, err := net.SplitHostPort(address); err != nil {
-			return nil, fmt.Errorf("an address of %s: %w", s.ID, err)
-		}
+	if err := addresses(s.ID, append([]string{s.Listen, s.Admin}, s.Upstream...)...); err != nil {
+		return nil, err
 	}
 	p.stages(s.Gateway.Stages)
 	return p, nil
+}
+
+// addresses looks at what the templates take apart.
+func addresses(id string, all ...string) error {
+	for _, address := range all {
+		if _, _, err := net.SplitHostPort(address); err != nil {
+			return fmt.Errorf("an address of %s: %w", id, err)
+		}
+	}
+	return nil
 }
 
 // workers is as many as the reference gateway runs goroutines at a time: the CPUs it is bound to, or all.
@@ -72,7 +89,7 @@ func workers(cpus []int) int {
 }
 
 // Seconds writes a duration for programs that do not read Go's.
-func (p *plan) Seconds(d time.Duration) string { return fmt.Sprintf("%gs", d.Seconds()) }
+func (terms) Seconds(d time.Duration) string { return fmt.Sprintf("%gs", d.Seconds()) }
 
 // ConnectionsPerWorker is what one worker must be able to hold: both sides of every connection of the load, and those that are pooled.
 func (p *plan) ConnectionsPerWorker() int { return 2*p.Connections + 512 }
@@ -82,13 +99,17 @@ func (p *plan) file(suffix string) string { return filepath.Join(p.Private, p.ID
 
 // write renders a template into the deployment's directory of logs and files.
 func (p *plan) write(suffix, text string) (string, error) {
-	name := filepath.Join(p.Dir, p.ID+suffix)
-	t, err := template.New(filepath.Base(name)).Funcs(template.FuncMap{"host": host, "port": port, "inc": inc, "file": p.file}).Parse(text)
+	return write(filepath.Join(p.Dir, p.ID+suffix), text, p, p.file)
+}
+
+// write renders a template over what a plan says.
+func write(name, text string, plan any, file func(string) string) (string, error) {
+	t, err := template.New(filepath.Base(name)).Funcs(template.FuncMap{"host": host, "port": port, "inc": inc, "file": file}).Parse(text)
 	if err != nil {
 		return "", fmt.Errorf("reading the template of %s: %w", name, err)
 	}
 	var b strings.Builder
-	if err := t.Execute(&b, p); err != nil {
+	if err := t.Execute(&b, plan); err != nil {
 		return "", fmt.Errorf("rendering %s: %w", name, err)
 	}
 	if err := os.WriteFile(name, []byte(b.String()), 0o644); err != nil {

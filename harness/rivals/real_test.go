@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -54,6 +55,23 @@ topologies:
 load: {rates: [1], requests: [{path: /, headers: {X-Api-Key: demo}}]}
 `
 
+const sidecars = `
+version: 1
+name: sidecars
+application:
+  entry: front
+  services:
+    front: {script: [[{call: stock}, {call: price, request: {size: 300KiB}}]], response: {size: 2KiB}}
+    stock: {replicas: 2, script: [{call: price}]}
+    price: {}
+topologies:
+  strict: {mesh: {use: RIVAL, mtls: strict}}
+  plain: {mesh: {use: RIVAL, mtls: off, balance: least_request}}
+load:
+  rates: [100]
+  requests: [{path: "/a%20b?c=d&e=%2F"}, {method: POST, path: /orders, body: {size: 300KiB}}]
+`
+
 // TestParity deploys every rival that is installed and holds it against the declaration, as a run does before it loads an arm.
 func TestParity(t *testing.T) {
 	for _, r := range rivals.All() {
@@ -62,6 +80,9 @@ func TestParity(t *testing.T) {
 			found := find(t, r.Name)
 			set := rivals.Set{r.Name: found}
 			passes(t, set, strings.ReplaceAll(shop, "RIVAL", r.Name), "plain", "two", "mesh", "permissive")
+			if r.Name == "nginx" || r.Name == "haproxy" || r.Name == "envoy" {
+				passes(t, set, strings.ReplaceAll(sidecars, "RIVAL", r.Name), "strict", "plain")
+			}
 			if r.Name == "nginx" || r.Name == "haproxy" {
 				passes(t, set, strings.ReplaceAll(stages, "RIVAL", r.Name), "key", "limit", "all")
 			}
@@ -80,9 +101,50 @@ func passes(t *testing.T, set rivals.Set, experiment string, arms ...string) {
 		running, err := d.Deploy(t.Context(), arm)
 		require.NoError(t, err, "%s: %s", name, notReady(err))
 		require.Empty(t, parity.Check(t.Context(), arm, running), name)
+		accepted(t, set, running)
 		pids := family(running)
 		require.NoError(t, running.Close(t.Context()))
 		nothingLeft(t, temp, pids)
+	}
+}
+
+// checkers make each program look at a file as it would before it served by it. Traefik has no such command.
+var checkers = map[string]struct {
+	suffix    string
+	arguments func(file, temp string) []string
+}{
+	"nginx":   {".conf", func(file, temp string) []string { return []string{"-t", "-q", "-e", "stderr", "-p", temp, "-c", file} }},
+	"haproxy": {".cfg", func(file, _ string) []string { return []string{"-c", "-q", "-f", file} }},
+	"envoy":   {".yaml", func(file, _ string) []string { return []string{"--mode", "validate", "--log-level", "error", "-c", file} }},
+	"caddy":   {".json", func(file, _ string) []string { return []string{"validate", "--config", file} }},
+}
+
+// accepted has every rendered configuration of a deployment looked at by the rival's own checker.
+func accepted(t *testing.T, set rivals.Set, d deploy.Deployment) {
+	t.Helper()
+	for name, found := range set {
+		checker, has := checkers[name]
+		if !has {
+			require.Equal(t, "traefik", name)
+			continue
+		}
+		looked := 0
+		for _, p := range d.Processes() {
+			file := filepath.Join(filepath.Dir(p.Log), p.ID+checker.suffix)
+			if _, err := os.Stat(file); err != nil || p.Kind == deploy.KindWorkload || p.Kind == deploy.KindControl {
+				continue
+			}
+			if text, err := os.ReadFile(file); err == nil && !strings.Contains(string(text), "rendered by crossroads") && name != "caddy" {
+				continue // of the reference sidecar
+			}
+			temp := t.TempDir()
+			command := exec.Command(found.Path, checker.arguments(file, temp)...)
+			command.Env = append(os.Environ(), "HOME="+temp)
+			said, err := command.CombinedOutput()
+			require.NoError(t, err, "%s does not accept %s: %s", name, file, said)
+			looked++
+		}
+		require.NotZero(t, looked, "%s has looked at no file", name)
 	}
 }
 

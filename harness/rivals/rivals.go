@@ -1,5 +1,5 @@
-// Package rivals puts proxies that we did not write into the gateway's place: nginx, HAProxy, Caddy, Envoy and Traefik, one file each,
-// their configurations rendered from the same declaration.
+// Package rivals puts proxies that we did not write into the gateway's place (nginx, HAProxy, Caddy, Envoy and Traefik, one file each)
+// and into the sidecars' (nginx, HAProxy and Envoy), their configurations rendered from the same declaration.
 //
 // Its one invariant: a rival does the work of the reference gateway, or it is refused by name. Same fields towards the application
 // (X-Forwarded-For, -Proto and -Host replaced, X-Request-Id made where the rival can, Via appended), pooled connections, round robin,
@@ -28,6 +28,7 @@ type Rival struct {
 	does    []string                                // of lacking: what is rendered for this one all the same
 	refuse  func(topologies.GatewayStages) *refusal // nil: it can do all that is declared
 	render  func(*plan) (process.RivalProgram, error)
+	beside  func(*sidecarPlan) (process.RivalProgram, error) // nil: it is not rendered as a sidecar
 }
 
 // refusal names a stage, or a term of the upstream, that a rival cannot do, and why.
@@ -62,8 +63,16 @@ func For(e *topologies.Experiment) (Set, error) {
 	set := Set{}
 	var faults []error
 	for _, arm := range e.Arms() {
+		if arm.RivalSidecars() {
+			found, err := besideUsable(arm)
+			if err != nil {
+				faults = append(faults, err)
+				continue
+			}
+			set[found.Name] = found
+		}
 		g := arm.Topology.Gateway
-		if g == nil || g.Use == topologies.Reference {
+		if g == nil || g.Use == topologies.Reference || g.Use == topologies.Relay {
 			continue
 		}
 		found, err := usable(arm.Name, g)
@@ -88,6 +97,19 @@ func usable(arm string, g *topologies.Gateway) (Found, error) {
 	found, err := r.Find()
 	if err != nil {
 		return Found{}, &Unusable{Arm: arm, Rival: r.Name, Missing: true, Reason: err.Error(), Mend: r.Get + "; or leave the arm out with --only"}
+	}
+	return found, nil
+}
+
+func besideUsable(arm *topologies.Arm) (Found, error) {
+	use := arm.Topology.Mesh.Use
+	r, known := byName(use)
+	if !known || r.beside == nil {
+		return Found{}, &Unusable{Arm: arm.Name, Rival: use, Reason: fmt.Sprintf("%s is not rendered as a sidecar", use), Mend: "write use: reference, envoy, nginx or haproxy"}
+	}
+	found, err := r.Find()
+	if err != nil {
+		return Found{}, &Unusable{Arm: arm.Name, Rival: use, Missing: true, Reason: err.Error(), Mend: r.Get + "; or leave the arm out with --only"}
 	}
 	return found, nil
 }

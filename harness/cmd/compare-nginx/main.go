@@ -3,7 +3,7 @@
 //
 // Both stand in front of the same origin with one CPU, get the same schedules over 32 connections, and add the same fields (the gateway
 // a traceparent more). Rounds have fresh processes in alternating order. Other builds of the gateway can stand beside it in the same
-// rounds: so is a change judged. It writes no records; `crossroads bench topologies/rivals.yaml` does.
+// rounds: so is a change judged. It writes no records; `crossroads bench topologies/rivals-gateway.yaml` does.
 package main
 
 import (

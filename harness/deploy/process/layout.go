@@ -43,6 +43,7 @@ type layout struct {
 	addresses []string // every host:port taken
 	sockets   int      // Unix sockets named
 	private   string   // keys, tokens
+	issued    *issuer  // of rivals' certificates; nil until one is asked for
 	logs      string   // logs and rendered files
 }
 

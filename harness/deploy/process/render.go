@@ -190,6 +190,9 @@ func (d *Deployer) beside(l *layout, n *node) (program, error) {
 	if l.arm.RelaySidecars() {
 		return d.relay(l, n, l.relayBeside(n))
 	}
+	if l.arm.RivalSidecars() {
+		return d.rivalBeside(l, n)
+	}
 	return d.proxy(l, n, l.sidecar(n))
 }
 

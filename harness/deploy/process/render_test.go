@@ -293,6 +293,8 @@ func TestSeveralGateways(t *testing.T) {
 
 type nginx struct{ asked RivalSpec }
 
+func (n *nginx) RenderSidecar(RivalSidecar) (RivalProgram, error) { return RivalProgram{}, nil }
+
 func (n *nginx) Render(s RivalSpec) (RivalProgram, error) {
 	n.asked = s
 	return RivalProgram{Path: "/usr/sbin/nginx", Args: []string{"-c", s.Dir + "/nginx.conf"}, Ready: "http://" + s.Listen + "/"}, nil
