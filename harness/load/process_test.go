@@ -268,7 +268,7 @@ func TestJobWorkers(t *testing.T) {
 	require.Equal(t, 3, job.given())
 	job.Target.Connections = 2
 	require.Equal(t, 2, job.workers(), "each worker needs a connection")
-	job.Target.Connections, job.Target.Entries = 4, make([]string, 2)
+	job.Target.Connections, job.Target.Entries = 4, []string{"http://127.0.0.1:1", "http://127.0.0.1:2"}
 	require.Equal(t, 2, job.workers(), "three workers and two entries would need six")
 	job.Driver = DriverVegeta
 	require.Equal(t, 1, job.workers())

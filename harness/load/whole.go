@@ -7,14 +7,14 @@ import "time"
 // client has what it asked for when it has all of it. A wait for a connection before the first call is the sample's wait; one before a
 // later call of an order lies within its service time.
 type whole struct {
-	ready, sent, done int64
-	bytes             int64
-	err               error
-	status            int
-	left              int // calls that have not ended
-	requests          int // that were written
-	waited            bool
-	undeclared        bool // a call failed that the application was not told to fail
+	sent, done int64
+	bytes      int64
+	err        error
+	status     int
+	left       int // calls that have not ended
+	requests   int // that were written
+	waited     bool
+	undeclared bool // a call failed that the application was not told to fail
 }
 
 // gather adds a call that has ended. Where calls go in order, the next one follows an answer, and none follows a failure.

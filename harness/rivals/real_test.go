@@ -115,8 +115,10 @@ var checkers = map[string]struct {
 }{
 	"nginx":   {".conf", func(file, temp string) []string { return []string{"-t", "-q", "-e", "stderr", "-p", temp, "-c", file} }},
 	"haproxy": {".cfg", func(file, _ string) []string { return []string{"-c", "-q", "-f", file} }},
-	"envoy":   {".yaml", func(file, _ string) []string { return []string{"--mode", "validate", "--log-level", "error", "-c", file} }},
-	"caddy":   {".json", func(file, _ string) []string { return []string{"validate", "--config", file} }},
+	"envoy": {".yaml", func(file, _ string) []string {
+		return []string{"--mode", "validate", "--log-level", "error", "-c", file}
+	}},
+	"caddy": {".json", func(file, _ string) []string { return []string{"validate", "--config", file} }},
 }
 
 // accepted has every rendered configuration of a deployment looked at by the rival's own checker.

@@ -40,16 +40,17 @@ var (
 	Panicked          = &Fault{Reason: "panic", Status: 500, Close: true}
 	NoBackend         = &Fault{Reason: "no_backend", Status: 500}
 	UnsupportedCoding = &Fault{Reason: "unsupported_transfer_coding", Status: 501, Close: true}
-	UpstreamConnect   = &Fault{Reason: "upstream_connect", Status: 502}
 	UpstreamReset     = &Fault{Reason: "upstream_reset", Status: 502}
 	UpstreamInvalid   = &Fault{Reason: "upstream_invalid", Status: 502}
 	UpstreamIdentity  = &Fault{Reason: "upstream_identity", Status: 502}
 	PoliciesUnknown   = &Fault{Reason: "policies_unknown", Status: 503}
 	NoEndpoint        = &Fault{Reason: "no_endpoint", Status: 503}
+	UpstreamConnect   = &Fault{Reason: "upstream_connect", Status: 503} // nobody has seen the request: it may be sent again
 	BreakerOpen       = &Fault{Reason: "breaker_open", Status: 503}
 	Overloaded        = &Fault{Reason: "overloaded", Status: 503}
 	AuthUnavailable   = &Fault{Reason: "auth_unavailable", Status: 503}
 	LimitUnavailable  = &Fault{Reason: "rate_limit_unavailable", Status: 503}
+	ConnectTimeout    = &Fault{Reason: "upstream_connect", Status: 504, Detail: "timeout"}
 	UpstreamTimeout   = &Fault{Reason: "upstream_timeout", Status: 504}
 	VersionRefused    = &Fault{Reason: "version_refused", Status: 505, Close: true}
 )

@@ -40,7 +40,7 @@ func TestFaultsByNumber(t *testing.T) {
 	orders.shows(fmt.Sprintf(`sidecar_injected_faults_total{at="request",direction="outbound"} %d`, 2*len(hit)), `sidecar_stages_info.*outbound:[a-z_,]*faults`)
 
 	dials := faulty("faults: {rules: [{direction: outbound, at: dial, reset: true}]}\n").call("stock")
-	require.Equal(t, []any{502, "upstream_connect"}, []any{dials.StatusCode, dials.Header.Get("X-Mesh-Error")})
+	require.Equal(t, []any{503, "upstream_connect"}, []any{dials.StatusCode, dials.Header.Get("X-Mesh-Error")})
 	shakes := faulty("faults: {rules: [{direction: outbound, at: handshake, reset: true}]}\n").call("stock")
 	require.Equal(t, []any{502, "upstream_identity"}, []any{shakes.StatusCode, shakes.Header.Get("X-Mesh-Error")})
 	well := faulty("")

@@ -282,7 +282,7 @@ func TestMeshErrorsAreNamed(t *testing.T) {
 	require.Equal(t, 404, a.StatusCode)
 	require.Equal(t, "no_route", a.Header.Get("X-Mesh-Error"))
 	a = s.call("stock")
-	require.Equal(t, 502, a.StatusCode)
+	require.Equal(t, 503, a.StatusCode)
 	require.Equal(t, "upstream_connect", a.Header.Get("X-Mesh-Error"))
 	a = s.call("stock")
 	require.Equal(t, 503, a.StatusCode)

@@ -77,7 +77,7 @@ func TestSplit(t *testing.T) {
 	require.Equal(t, 60, seen["old"]+seen["next"])
 	require.Equal(t, "next", s.call("stock-next").body, "what is not split goes where it is sent")
 
-	require.Equal(t, 502, s.call("stock-broken").StatusCode, "the call that trips the breaker")
+	require.Equal(t, 503, s.call("stock-broken").StatusCode, "the call that trips the breaker")
 	for range 3 {
 		require.Equal(t, "old", s.call("stock-broken").body)
 	}

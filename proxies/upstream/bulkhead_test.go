@@ -217,6 +217,7 @@ func TestRetriesHaveALimitOfTheirOwn(t *testing.T) {
 		return say(ok)(c, r)
 	})
 	bad := startOrigin(t, say("HTTP/1.1 502 No\r\nContent-Length: 0\r\n\r\n"))
+	worse := startOrigin(t, say("HTTP/1.1 502 No\r\nContent-Length: 0\r\n\r\n"))
 	u, h := listening(t, config.Upstream{Limits: config.Limits{Retries: 1}}, bad.address, slow.address)
 	terms := &exchange.Route{Retry: exchange.Retry{Attempts: 2, On: []int{502}}}
 	ended := make(chan int)
@@ -225,7 +226,7 @@ func TestRetriesHaveALimitOfTheirOwn(t *testing.T) {
 		ended <- status
 	}()
 	require.Eventually(t, func() bool { return slow.requests.Load() == 1 }, 5*time.Second, time.Millisecond)
-	u.Update([]config.Endpoint{{Address: bad.address}, {Address: deadAddress(t)}})
+	u.Update([]config.Endpoint{{Address: bad.address}, {Address: worse.address}})
 	status, _, _ := forward(t, u, "GET", terms)
 	require.Equal(t, 502, status, "the answer as it is")
 	require.Equal(t, 1, h.of("refused retries"))

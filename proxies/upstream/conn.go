@@ -136,7 +136,7 @@ func dialFault(err error) *exchange.Fault {
 	var network net.Error
 	switch {
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
-		return exchange.UpstreamConnect.With("timeout")
+		return exchange.ConnectTimeout
 	case errors.As(err, &handshake) && !errors.As(err, &network):
 		return exchange.UpstreamIdentity
 	}

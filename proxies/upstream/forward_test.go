@@ -47,7 +47,7 @@ func TestRefusedConnectionGoesToTheNextEndpoint(t *testing.T) {
 	}
 	u = start(t, config.Upstream{}, deadAddress(t))
 	status, _, reason := forward(t, u, "GET", nil)
-	require.Equal(t, 502, status)
+	require.Equal(t, 503, status)
 	require.Equal(t, "upstream_connect", reason)
 }
 

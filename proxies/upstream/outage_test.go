@@ -44,7 +44,7 @@ func TestRefusedIsSafeForEveryMethod(t *testing.T) {
 
 // TestAllDownIsTold: up-all-down. Where every endpoint refuses, the caller hears so with each of them tried once at most and nothing left
 // waiting; the first request after one is back is served. One endpoint of a fleet always stays out of the breakers' reach, so what is
-// told is 502 upstream_connect; an endpoint alone trips, and it is 503 breaker_open.
+// told is 503 upstream_connect; an endpoint alone trips, and it is 503 breaker_open.
 func TestAllDownIsTold(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -55,7 +55,7 @@ func TestAllDownIsTold(t *testing.T) {
 		addresses []string
 		status    int
 		reason    string
-	}{{[]string{deadAddress(t), back}, 502, "upstream_connect"}, {[]string{back}, 503, "breaker_open"}} {
+	}{{[]string{deadAddress(t), back}, 503, "upstream_connect"}, {[]string{back}, 503, "breaker_open"}} {
 		u := start(t, config.Upstream{Breaker: breaker}, c.addresses...)
 		told := 0
 		for range 30 {

@@ -80,7 +80,7 @@ func TestHandshakeThatStopsRunsIntoTheConnectTimeout(t *testing.T) {
 	require.NoError(t, err)
 	defer u.Close()
 	status, _, reason := forward(t, u, "GET", nil)
-	require.Equal(t, 502, status)
+	require.Equal(t, 504, status)
 	require.Equal(t, "upstream_connect", reason)
 	require.Zero(t, u.Endpoints()[0].Open)
 }

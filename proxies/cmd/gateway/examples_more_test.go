@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"io"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
@@ -55,8 +56,9 @@ func TestExampleRouting(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, 200, answer.StatusCode)
 			text := make([]byte, 6)
-			_, err = answer.Body.Read(text)
-			answer.Body.Close()
+			_, err = io.ReadFull(answer.Body, text)
+			require.NoError(t, err)
+			require.NoError(t, answer.Body.Close())
 			if string(text) == "canary" {
 				canaries++
 			}
@@ -91,7 +93,7 @@ func TestExampleObservability(t *testing.T) {
 		status, header, body := call(t, "GET", base+"/?api_key=wrong", "X-Api-Key: demo")
 		require.Equal(t, 200, status, "shadows change nothing")
 		require.Contains(t, body, "X-Api-Key: demo")
-		require.Regexp(t, `^gateway;dur=.*gateway-key_auth;dur=`, header.Get("Server-Timing"))
+		require.Regexp(t, `^gateway\.own;dur=.*gateway\.key_auth;dur=`, header.Get("Server-Timing"))
 	}
 	require.Eventually(t, func() bool {
 		_, _, metrics := call(t, "GET", admin+"/metrics")

@@ -11,11 +11,12 @@ package strict
 
 import "reflect"
 
-// Limits of a file. Files are written by people; what exceeds these is a mistake or an attack.
+// Limits of a file. The largest that anybody means is a gateway's with tens of thousands of routes, written by a program; what exceeds
+// these is a mistake or an attack.
 const (
-	MaxBytes  = 1 << 20 // of a file
+	MaxBytes  = 8 << 20 // of a file
 	MaxDepth  = 64      // of nesting
-	MaxNodes  = 50_000  // values decoded, every use of an alias counted
+	MaxNodes  = 500_000 // values decoded, every use of an alias counted
 	MaxFaults = 100     // reported; one more says that the rest is not shown
 )
 
