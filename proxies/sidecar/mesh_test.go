@@ -289,6 +289,6 @@ func TestMeshErrorsAreNamed(t *testing.T) {
 	require.Equal(t, "breaker_open", a.Header.Get("X-Mesh-Error"))
 	a, err := get(t, s.inboundAt(), "orders")
 	require.NoError(t, err)
-	require.Equal(t, 502, a.StatusCode)
+	require.Equal(t, 503, a.StatusCode)
 	require.Equal(t, "upstream_connect", a.Header.Get("X-Mesh-Error"))
 }
