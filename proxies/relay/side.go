@@ -7,6 +7,8 @@ import (
 	"net"
 	"strings"
 	"time"
+
+	"crossroads/proxies/wire"
 )
 
 // bufferSize holds most messages whole, so that they are one read and one write; it is also the longest head.
@@ -82,5 +84,5 @@ func dial(address string) (*side, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &side{Conn: c}, nil
+	return &side{Conn: wire.NewSocket(c)}, nil // the same sockets as the proxies above this floor
 }

@@ -62,7 +62,7 @@ func dialPlain(address string) (net.Conn, error) {
 	if err != nil {
 		return nil, exchange.UpstreamConnect
 	}
-	return c, nil
+	return wire.NewSocket(c), nil
 }
 
 // openTCP opens the outbound listeners of single ports.
