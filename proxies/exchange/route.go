@@ -18,7 +18,6 @@ type Route struct {
 	Tolerate wire.Flaw // ways in which the path may be ambiguous
 	// CarryDeadline makes the exchange end when its caller will have given up (X-Mesh-Timeout), and tells the callee.
 	CarryDeadline bool
-	Stages        map[string]string // per-route mode of a stage: off, shadow or on
 }
 
 // Backend is one weighted target of a route.
