@@ -81,13 +81,11 @@ func (m *Model) Predict(arm *topologies.Arm, rate float64) (Prediction, error) {
 	for kind := range m.Prices {
 		cpu += m.cpu(kind, plan, rate)
 	}
-	cost := m.costs(plan, rate)
-	run := simulation{plan: plan, cost: cost, wake: m.Wake, cpus: m.CPUs, rate: rate, seed: m.Seed}
-	times := run.run(simulated)
+	at := m.simulate(cell{plan: plan, rate: rate}, simulated)
 	p.Busy = cpu * rate / 1e9 / float64(m.CPUs)
 	p.CPU = spread(cpu, m.Spread.CPU)
-	p.P50 = spread(quantile(times, 0.50), m.Spread.P50)
-	p.P99 = spread(quantile(times, 0.99), m.Spread.P99)
+	p.P50 = spread(at[0], m.Spread.P50)
+	p.P99 = spread(at[1], m.Spread.P99)
 	return p, nil
 }
 

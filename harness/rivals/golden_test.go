@@ -80,8 +80,7 @@ func matches(t *testing.T, r rivals.Rival, name string, render func(found rivals
 			text += "\n==> " + filepath.Base(file) + "\n" + string(content)
 		}
 		// Tests run as root and as a user; only nginx's configuration tells.
-		text = strings.ReplaceAll(strings.ReplaceAll(text, dir, "/logs"), "\nuser root root; # as the reference gateway runs: as it was started", "")
-		text = strings.ReplaceAll(text, "\nuser root root; # as the reference sidecar runs: as it was started", "")
+		text = strings.ReplaceAll(strings.ReplaceAll(text, dir, "/logs"), "\nuser root root; # as the reference proxy runs: as it was started", "")
 		golden := filepath.Join("testdata", r.Name+"-"+name+".golden")
 		if *update {
 			require.NoError(t, os.MkdirAll("testdata", 0o755))

@@ -45,13 +45,10 @@ func (l limit) NginxRate() string {
 // Excess is the burst as nginx counts it: beyond the first request.
 func (l limit) Excess() int64 { return l.Burst - 1 }
 
-// nginxConf differs from nginx's defaults where the reference gateway does: it sends a request on while its body still comes, tries one
-// endpoint only, ejects none, and closes no connection for having served a thousand requests. Without that last one a load would
-// measure reconnecting. Counting is per worker process except for limits, which share their memory.
-const nginxConf = `# {{.ID}}: nginx in the gateway's place, rendered by crossroads.
-daemon off;
+// nginxHead begins both files, in the gateway's place and in the sidecars': the process, and how it treats clients.
+const nginxHead = `daemon off;
 {{- if .Root}}
-user root root; # as the reference gateway runs: as it was started
+user root root; # as the reference proxy runs: as it was started
 {{- end}}
 worker_processes {{.Workers}};
 pid {{file ".pid"}};
@@ -79,7 +76,13 @@ http {
         "" "1.1 nginx";
         default "$http_via, 1.1 nginx";
     }
-{{- if .KeyAuth}}
+`
+
+// nginxConf differs from nginx's defaults where the reference gateway does: it sends a request on while its body still comes, tries one
+// endpoint only, ejects none, and closes no connection for having served a thousand requests. Without that last one a load would
+// measure reconnecting. Counting is per worker process except for limits, which share their memory.
+const nginxConf = `# {{.ID}}: nginx in the gateway's place, rendered by crossroads.
+` + nginxHead + `{{- if .KeyAuth}}
     map $http_x_api_key $consumer { # keys are compared as they are, not by their SHA-256
         default "";
 {{- range .Keys}}

@@ -5,37 +5,7 @@ import "crossroads/harness/deploy/process"
 // besideNginxConf: nginx verifies a callee's certificate by its DNS name, which in these certificates is the service's and is signed by
 // the same authority as the SPIFFE ID; a caller must have a certificate of that authority, which serves one trust domain.
 const besideNginxConf = `# {{.ID}}: nginx beside {{.Service}}, rendered by crossroads.
-daemon off;
-{{- if .Root}}
-user root root; # as the reference sidecar runs: as it was started
-{{- end}}
-worker_processes {{.Workers}};
-pid {{file ".pid"}};
-error_log stderr warn;
-events {
-    worker_connections {{.ConnectionsPerWorker}};
-}
-http {
-    access_log off;
-    client_body_temp_path {{file "-body"}};
-    proxy_temp_path {{file "-proxy"}};
-    fastcgi_temp_path {{file "-fastcgi"}};
-    uwsgi_temp_path {{file "-uwsgi"}};
-    scgi_temp_path {{file "-scgi"}};
-
-    client_header_timeout {{.Seconds .Header}};
-    client_body_timeout {{.Seconds .Body}};
-    send_timeout {{.Seconds .Body}};
-    keepalive_timeout {{.Seconds .KeepAlive}};
-    keepalive_requests 1000000000;
-    large_client_header_buffers 4 {{.MaxHead}};
-    client_max_body_size 0;
-
-    map $http_via $via {
-        "" "1.1 nginx";
-        default "$http_via, 1.1 nginx";
-    }
-    map $http_x_request_id $id {
+` + nginxHead + `    map $http_x_request_id $id {
         "" $request_id;
         default $http_x_request_id;
     }
