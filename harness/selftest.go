@@ -37,10 +37,8 @@ type SelfTest struct {
 // pilot is how many usable A/A pairs must have said what the baseline costs before a change is sized by it.
 const pilot = 4
 
-// injectedArms are the blinded names. Which change is which is drawn from the seed and stands in injectedFile.
+// injectedArms are the blinded names. Which change is which is drawn from the seed and stands in injected.json.
 var injectedArms = []string{"injected-a", "injected-b", "injected-c"}
-
-const injectedFile = "injected.json"
 
 // injection is one change, as the build of the proxy with the tag crossroads_injected reads it.
 type injection struct {
@@ -213,7 +211,7 @@ func nextOf(p results.Plan, trials []results.Trial, onlyAA bool) ([2]results.Pla
 
 // known reads how large the changes are, where an earlier sitting sized them.
 func (s SelfTest) known(run *results.Run) ([]injection, error) {
-	text, err := os.ReadFile(filepath.Join(run.Dir, injectedFile))
+	text, err := os.ReadFile(filepath.Join(run.Dir, ci.InjectedFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -265,7 +263,7 @@ func (s SelfTest) size(run *results.Run, trials []results.Trial) ([]injection, e
 	if err != nil {
 		return nil, fmt.Errorf("writing which changes are injected: %w", err)
 	}
-	if err := os.WriteFile(filepath.Join(run.Dir, injectedFile), append(text, '\n'), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(run.Dir, ci.InjectedFile), append(text, '\n'), 0o644); err != nil {
 		return nil, fmt.Errorf("writing which changes are injected: %w", err)
 	}
 	return changes, nil

@@ -155,6 +155,16 @@ func TestSelfTestCollectsAndGoesOn(t *testing.T) {
 	requireNoOrphans(t)
 	_, after := duetRecords(t, dir, "selftest-forward")
 	require.Equal(t, before, after[:2])
+	run := filepath.Join(dir, "selftest-forward")
+	require.FileExists(t, run+".summary.txt")
+	stdout, stderr, status = crossroadsIn(t, root, "verify", run)
+	require.Equal(t, exitOK, status, "%s %s", stdout, stderr)
+	study, err := os.ReadFile(ci.StudyPath(run))
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(ci.StudyPath(run), bytes.Replace(study, []byte(`"aa_pairs": `), []byte(`"aa_pairs": 9`), 1), 0o644))
+	stdout, _, status = crossroadsIn(t, root, "verify", run)
+	require.Equal(t, exitCannotJudge, status, "a study that does not follow from its pairs")
+	require.Contains(t, stdout, "aa_pairs")
 	require.Len(t, after, 4, "without four A/A pairs that are evidence no change has a size, and none is injected")
 }
 

@@ -29,7 +29,7 @@ func (a *app) verify() *cobra.Command {
 	c := &cobra.Command{
 		Use: "verify RUN", Short: "Compute every number of a report again from the records",
 		Long: `Verify reads the records of a run, checks each against its checksum, its histograms against its counts and its outcome against its
-evidence, builds the report and the gate's decisions again, and compares them number by number with what was written. It exits with 4
+evidence, builds the report, the gate's decisions and the study of a self-test again, and compares them number by number with what was written. It exits with 4
 where anything differs: that report cannot be believed.`,
 		Example: "  crossroads verify results/runs/latest",
 		Args:    cobra.ExactArgs(1),
@@ -67,14 +67,19 @@ func (a *app) verifyRun(dir, html string) error {
 	if err != nil {
 		return err
 	}
-	v.Numbers, v.Faults = numbers, append(v.Faults, differences...)
+	more, unlike, err := ci.RecheckStudy(run, trials)
+	if err != nil {
+		return err
+	}
+	numbers += more
+	v.Numbers, v.Faults = numbers, append(append(v.Faults, differences...), unlike...)
 	file := filepath.Join(html, run.Plan.ID, "report.json")
 	stored, err := os.ReadFile(file)
 	switch {
 	case err == nil:
 		err = v.report(run, file, stored)
 	case errors.Is(err, os.ErrNotExist) && numbers > 0:
-		err = nil // a duet has a decision and need not have a report
+		err = nil // a duet has a decision, and a self-test a study: neither needs a report
 	case errors.Is(err, os.ErrNotExist):
 		return &exit{code: exitCannotJudge, err: fmt.Errorf("there is no report %s and no decision to verify", file), hint: "write it with `crossroads report " + dir + "`"}
 	}
