@@ -4,17 +4,29 @@ import (
 	"strconv"
 
 	"crossroads/harness/deploy/process"
+	"crossroads/topologies"
 )
 
 func caddy() Rival {
-	return Rival{Name: "caddy", Get: "make rivals, or apt-get install caddy (Debian)", version: []string{"version"}, says: `^v?(\d\S*)`, refuse: forwardsOnly("caddy"), render: renderCaddy}
+	return Rival{Name: "caddy", Get: "make rivals, or apt-get install caddy (Debian)", version: []string{"version"}, says: `^v?(\d\S*)`, refuse: caddyRefuses, render: renderCaddy}
+}
+
+func caddyRefuses(s topologies.GatewayStages) *refusal {
+	switch {
+	case s.KeyAuth != nil && s.KeyAuth.Mode == topologies.ModeShadow:
+		return &refusal{keyAuth, "a request is let through or not: there is no shadow"}
+	case s.RateLimit != nil && declared(s.RateLimit.Mode):
+		return &refusal{rateLimit, "the program as released has none; it would have to be built anew with somebody else's module"}
+	}
+	return nil
 }
 
 // caddyReady is answered by Caddy itself. It stands on the load's own address: Caddy binds addresses one after the other, so that
 // another address would prove nothing of this one. It costs every request one comparison of paths.
 const caddyReady = "/.well-known/crossroads-ready"
 
-// caddyJSON: Caddy replaces X-Forwarded-For, -Proto and -Host by itself, as no client is trusted.
+// caddyJSON: Caddy replaces X-Forwarded-For, -Proto and -Host by itself, as no client is trusted. Keys are compared as they are; two in one
+// request are read as one, which nobody has.
 const caddyJSON = `{
   "admin": {"disabled": true, "config": {"persist": false}},
   "logging": {"logs": {"default": {"level": "ERROR"}}},
@@ -34,6 +46,24 @@ const caddyJSON = `{
               "handle": [{"handler": "static_response", "status_code": 200, "body": "ready"}],
               "terminal": true
             },
+{{- if .KeyAuth}}
+            {
+              "handle": [
+                {
+                  "handler": "map",
+                  "source": "{http.request.header.X-Api-Key}",
+                  "destinations": ["{consumer}"],
+                  "mappings": [{{range $i, $k := .Keys}}{{if $i}}, {{end}}{"input": "{{$k.Key}}", "outputs": ["{{$k.Consumer}}"]}{{end}}],
+                  "defaults": [""]
+                }
+              ]
+            },
+            {
+              "match": [{"vars": {"{consumer}": [""]}}],
+              "handle": [{"handler": "static_response", "status_code": 401, "headers": {"WWW-Authenticate": ["Key"]}}],
+              "terminal": true
+            },
+{{- end}}
             {
               "handle": [
                 {
@@ -46,9 +76,9 @@ const caddyJSON = `{
                   "load_balancing": {"selection_policy": {"policy": "round_robin"}},
                   "headers": {
                     "request": {
-                      "set": {"X-Request-Id": ["{http.request.uuid}"]},
+                      "set": {"X-Request-Id": ["{http.request.uuid}"]{{if .KeyAuth}}, "X-Consumer-Name": ["{consumer}"]{{end}}},
                       "add": {"Via": ["1.1 caddy"]},
-                      "delete": ["X-Real-Ip", "Forwarded"]
+                      "delete": ["X-Real-Ip", "Forwarded"{{if .KeyAuth}}, "X-Api-Key"{{end}}]
                     }
                   },
                   "transport": {

@@ -4,17 +4,76 @@ import (
 	"strconv"
 
 	"crossroads/harness/deploy/process"
+	"crossroads/topologies"
 )
 
 func envoy() Rival {
 	return Rival{
-		Name: "envoy", version: []string{"--version"}, says: `version: [^/\s]+/([^/\s]+)/`, refuse: forwardsOnly("envoy"), render: renderEnvoy, beside: besideEnvoy,
+		Name: "envoy", version: []string{"--version"}, says: `version: [^/\s]+/([^/\s]+)/`, refuse: envoyRefuses, render: renderEnvoy, beside: besideEnvoy,
 		Get: "make rivals (Debian has no package)",
 	}
 }
 
+func envoyRefuses(s topologies.GatewayStages) *refusal {
+	if k := s.KeyAuth; k != nil && k.Mode == topologies.ModeShadow {
+		return &refusal{keyAuth, "its filter refuses or is absent: there is no shadow"}
+	}
+	return wholeLimit(s.RateLimit)
+}
+
+// envoyStages are the filters for the declared stages. Keys are compared as they are. Limits are token buckets of continuous refill, as the
+// reference gateway's: one for every consumer, or address where nobody authenticates, made when it is first seen; the policy of one
+// consumer is a descriptor that nobody else's requests have. The bucket beside the descriptors is for requests without one, of which there
+// are none.
+const envoyStages = `{{- define "bucket"}}token_bucket: {max_tokens: {{.Burst}}, tokens_per_fill: {{.Tokens}}, fill_interval: {{.Per}}}{{end}}
+{{- define "stages"}}
+{{- if .KeyAuth}}
+          - name: envoy.filters.http.api_key_auth
+            typed_config:
+              "@type": type.googleapis.com/envoy.extensions.filters.http.api_key_auth.v3.ApiKeyAuth
+              key_sources: [{header: X-Api-Key}]
+              credentials:
+{{- range .Keys}}
+              - {key: "{{.Key}}", client: "{{.Consumer}}"}
+{{- end}}
+              forwarding: {header: X-Consumer-Name, hide_credentials: true}
+{{- end}}
+{{- with .Limits}}
+          - name: envoy.filters.http.local_ratelimit
+            typed_config:
+              "@type": type.googleapis.com/envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit
+              stat_prefix: limits
+              filter_enabled: {default_value: {numerator: 100}}
+              filter_enforced: {default_value: {numerator: {{if (index . 0).Shadow}}0{{else}}100{{end}}}}
+              {{template "bucket" index . 0}}
+              always_consume_default_token_bucket: false
+              max_dynamic_descriptors: 100000
+              rate_limits:
+{{- range .}}
+{{- if .Only}}
+              - actions: [{header_value_match: {descriptor_key: {{.Name}}, descriptor_value: "{{.Only}}", headers: [{name: x-consumer-name, string_match: {exact: "{{.Only}}"}}]}}]
+{{- else if $.KeyAuth}}
+              - actions: [{request_headers: {header_name: x-consumer-name, descriptor_key: {{.Name}}}}]
+{{- else}}
+              - actions: [{remote_address: {}}]
+{{- end}}
+{{- end}}
+              descriptors:
+{{- range .}}
+              - entries: [{ {{- if .Only}}key: {{.Name}}, value: "{{.Only}}"{{else if $.KeyAuth}}key: {{.Name}}{{else}}key: remote_address{{end -}} }]
+                {{template "bucket" .}}
+{{- end}}
+              response_headers_to_add:
+              - {header: {key: retry-after, value: "1"}}
+{{- if not (index . 0).Shadow}}
+              - {header: {key: ratelimit-policy, value: '{{$.Policies}}'}}
+{{- end}}
+{{- end}}
+{{- end}}
+`
+
 // envoyYAML lifts the circuit limits, which stand at 1,024 requests under way by default and which the reference gateway has not.
-const envoyYAML = `# {{.ID}}: Envoy in the gateway's place, rendered by crossroads.
+const envoyYAML = envoyStages + `# {{.ID}}: Envoy in the gateway's place, rendered by crossroads.
 admin:
   address: {socket_address: {address: "{{host .Admin}}", port_value: {{port .Admin}}}}
 static_resources:
@@ -36,6 +95,12 @@ static_resources:
           request_headers_timeout: {{.Seconds .Header}}
           stream_idle_timeout: {{.Seconds .Timeout}}
           common_http_protocol_options: {idle_timeout: {{.Seconds .KeepAlive}}}
+{{- if .KeyAuth}}
+          local_reply_config: # a 401 says by what to authenticate (RFC 9110 15.5.2)
+            mappers:
+            - filter: {status_code_filter: {comparison: {op: EQ, value: {default_value: 401, runtime_key: unused}}}}
+              headers_to_add: [{header: {key: www-authenticate, value: Key}, append_action: OVERWRITE_IF_EXISTS_OR_ADD}]
+{{- end}}
           route_config:
             name: all
             virtual_hosts:
@@ -46,10 +111,14 @@ static_resources:
               - {header: {key: x-forwarded-for, value: "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"}, append_action: OVERWRITE_IF_EXISTS_OR_ADD}
               - {header: {key: x-forwarded-host, value: "%REQ(:AUTHORITY)%"}, append_action: OVERWRITE_IF_EXISTS_OR_ADD}
               - {header: {key: via, value: "1.1 envoy"}, append_action: APPEND_IF_EXISTS_OR_ADD}
+{{- if .Announces}}
+              response_headers_to_add: [{header: {key: ratelimit-policy, value: '{{.Policies}}'}}]
+{{- end}}
               routes:
               - match: {prefix: "/"}
                 route: {cluster: entry, timeout: {{.Seconds .Timeout}}}
           http_filters:
+{{- template "stages" .}}
           - name: envoy.filters.http.router
             typed_config:
               "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router

@@ -25,14 +25,16 @@ func TestRenderings(t *testing.T) {
 	limit := &topologies.RateLimitStage{Mode: topologies.ModeOn, Rate: 100_000, Burst: 10_000}
 	shadow := &topologies.RateLimitStage{Mode: topologies.ModeShadow, Rate: 0.5, Burst: 3}
 	for _, r := range rivals.All() {
-		if r.Name == "nginx" || r.Name == "haproxy" {
+		if r.Name == "caddy" {
+			holds(t, r, "key", topologies.GatewayStages{KeyAuth: key})
+		} else {
 			holds(t, r, "stages", topologies.GatewayStages{KeyAuth: key, RateLimit: limit})
 			holds(t, r, "limit", topologies.GatewayStages{RateLimit: limit})
 		}
 		if r.Name == "nginx" || r.Name == "haproxy" || r.Name == "envoy" {
 			besides(t, r)
 		}
-		if r.Name == "nginx" {
+		if r.Name == "nginx" || r.Name == "envoy" {
 			holds(t, r, "shadow", topologies.GatewayStages{RateLimit: shadow})
 		}
 	}
@@ -104,9 +106,12 @@ load: {rates: [1], requests: [{path: /, headers: {X-Api-Key: demo}}]}
 // TestRefusals: what a rival cannot do is said before anything is started, with the arm, the stage and the way out.
 func TestRefusals(t *testing.T) {
 	for _, c := range []struct{ rival, stages, says string }{
-		{"caddy", "key_auth: on", "caddy cannot do the stage key_auth"},
-		{"envoy", "rate_limit: {rate: 10, burst: 5}", "envoy cannot do the stage rate_limit"},
+		{"caddy", "key_auth: shadow", "caddy cannot do the stage key_auth"},
+		{"caddy", "rate_limit: {rate: 10, burst: 5}", "caddy cannot do the stage rate_limit: the program as released has none"},
+		{"envoy", "key_auth: shadow", "envoy cannot do the stage key_auth"},
+		{"envoy", "rate_limit: {rate: 1.01, burst: 5}", "whole requests a second or a minute"},
 		{"traefik", "key_auth: shadow", "traefik cannot do the stage key_auth"},
+		{"traefik", "rate_limit: shadow", "traefik cannot do the stage rate_limit"},
 		{"nginx", "key_auth: shadow", "there is no shadow"},
 		{"nginx", "access_log: on", "nginx cannot do the stage access_log"},
 		{"haproxy", "cors: shadow", "haproxy cannot do the stage cors"},

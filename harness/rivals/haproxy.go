@@ -72,8 +72,8 @@ frontend gateway
     http-request track-sc{{$i}} {{if $.KeyAuth}}var(txn.consumer){{else}}src{{end}} table {{.Name}}{{if .Only}} if { var(txn.consumer) -m str {{.Only}} }{{end}}
     http-request return status 429 hdr RateLimit-Policy '{{.Policy}}' hdr Retry-After 1 if { sc_http_req_rate({{$i}},{{.Name}}) gt {{.Burst}} }
 {{- end}}
-{{- with .Limits}}
-    http-response set-header RateLimit-Policy '{{range $i, $l := .}}{{if $i}}, {{end}}{{$l.Policy}}{{end}}'
+{{- if .Limits}}
+    http-response set-header RateLimit-Policy '{{.Policies}}'
 {{- end}}
     default_backend entry
 

@@ -1,7 +1,7 @@
 package rivals
 
 import (
-	"math"
+	"time"
 
 	"crossroads/harness/deploy/process"
 	"crossroads/topologies"
@@ -15,31 +15,13 @@ func nginxRefuses(s topologies.GatewayStages) *refusal {
 	if k := s.KeyAuth; k != nil && k.Mode == topologies.ModeShadow {
 		return &refusal{keyAuth, "it either refuses a key or does not look at it: there is no shadow"}
 	}
-	if r := s.RateLimit; r != nil && declared(r.Mode) {
-		if _, ok := nginxRate(r.Rate.F()); !ok {
-			return &refusal{rateLimit, "it limits to whole requests a second or a minute, not to " + r.Rate.String() + " a second"}
-		}
-	}
-	return nil
+	return wholeLimit(s.RateLimit)
 }
 
-// nginxRate writes a rate as limit_req_zone takes it.
-func nginxRate(perSecond float64) (string, bool) {
-	for _, unit := range []struct {
-		name   string
-		factor float64
-	}{{"r/s", 1}, {"r/m", 60}} {
-		if n := perSecond * unit.factor; n >= 1 && n == math.Trunc(n) {
-			return whole(n) + unit.name, true
-		}
-	}
-	return "", false
-}
-
-// NginxRate is what newPlan let through.
+// NginxRate writes the rate as limit_req_zone takes it.
 func (l limit) NginxRate() string {
-	rate, _ := nginxRate(l.Rate)
-	return rate
+	n, per, _ := wholeRate(l.Rate)
+	return whole(n) + map[time.Duration]string{time.Second: "r/s", time.Minute: "r/m"}[per]
 }
 
 // Excess is the burst as nginx counts it: beyond the first request.
@@ -122,10 +104,10 @@ const nginxConf = `# {{.ID}}: nginx in the gateway's place, rendered by crossroa
 {{- with .Limits}}
             limit_req_status 429;
             limit_req_log_level info;
-{{- if (index . 0).Shadow}}
+{{- if not $.Announces}}
             limit_req_dry_run on;
 {{- else}}
-            add_header RateLimit-Policy '{{range $i, $l := .}}{{if $i}}, {{end}}{{$l.Policy}}{{end}}' always;
+            add_header RateLimit-Policy '{{$.Policies}}' always;
 {{- end}}
 {{- end}}
             proxy_pass http://entry;

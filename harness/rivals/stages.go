@@ -38,6 +38,18 @@ func (l limit) Policy() string {
 	return fmt.Sprintf("%q;q=%d;w=%d", l.Name, l.Burst, int64(max(1, math.Ceil(l.Window().Seconds()))))
 }
 
+// Policies are all limits as RateLimit-Policy tells them.
+func (p *plan) Policies() string {
+	var all []string
+	for _, l := range p.Limits {
+		all = append(all, l.Policy())
+	}
+	return strings.Join(all, ", ")
+}
+
+// Announces says whether answers tell the limits: what only looks tells nobody.
+func (p *plan) Announces() bool { return len(p.Limits) > 0 && !p.Limits[0].Shadow }
+
 // stages gives the declared stages the demonstration credentials, as the deployer does for the reference gateway.
 func (p *plan) stages(s topologies.GatewayStages) {
 	p.KeyAuth = s.KeyAuth != nil && declared(s.KeyAuth.Mode)
@@ -105,16 +117,35 @@ func (r Rival) refuses(g *topologies.Gateway) *refusal {
 	return r.refuse(g.Stages)
 }
 
-// forwardsOnly refuses every stage.
-func forwardsOnly(name string) func(topologies.GatewayStages) *refusal {
-	return func(s topologies.GatewayStages) *refusal {
-		const reason = "only plain forwarding is rendered for %s; nginx and haproxy have the stages"
-		switch {
-		case s.KeyAuth != nil && declared(s.KeyAuth.Mode):
-			return &refusal{keyAuth, fmt.Sprintf(reason, name)}
-		case s.RateLimit != nil && declared(s.RateLimit.Mode):
-			return &refusal{rateLimit, fmt.Sprintf(reason, name)}
+// wholeRate writes a rate as whole requests in a second or a minute, as most programs take it.
+func wholeRate(perSecond float64) (n float64, per time.Duration, ok bool) {
+	for _, unit := range []time.Duration{time.Second, time.Minute} {
+		if n := perSecond * unit.Seconds(); n >= 1 && n == math.Trunc(n) {
+			return n, unit, true
 		}
+	}
+	return 0, 0, false
+}
+
+// wholeLimit refuses a limit that is no whole number of requests in a second or a minute.
+func wholeLimit(r *topologies.RateLimitStage) *refusal {
+	if r == nil || !declared(r.Mode) {
 		return nil
 	}
+	if _, _, ok := wholeRate(r.Rate.F()); !ok {
+		return &refusal{rateLimit, "it limits to whole requests a second or a minute, not to " + r.Rate.String() + " a second"}
+	}
+	return nil
+}
+
+// Tokens are how many requests a limit allows within Per. What is not whole was refused.
+func (l limit) Tokens() string {
+	n, _, _ := wholeRate(l.Rate)
+	return whole(n)
+}
+
+// Per is the time in which Tokens requests are earned.
+func (l limit) Per() string {
+	_, per, _ := wholeRate(l.Rate)
+	return whole(per.Seconds()) + "s"
 }

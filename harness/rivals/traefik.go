@@ -4,11 +4,12 @@ import (
 	"strconv"
 
 	"crossroads/harness/deploy/process"
+	"crossroads/topologies"
 )
 
 func traefik() Rival {
 	return Rival{
-		Name: "traefik", version: []string{"version"}, says: `Version:\s+(\S+)`, refuse: forwardsOnly("traefik"), render: renderTraefik,
+		Name: "traefik", version: []string{"version"}, says: `Version:\s+(\S+)`, refuse: traefikRefuses, render: renderTraefik,
 		Get: "make rivals (Debian has no package)",
 	}
 }
@@ -31,12 +32,39 @@ providers:
 `
 
 // traefikRoutes has readiness among the routes: it is answered once they are in force.
+//
+// Keys are told apart by routers, one for each: the program as it is given away has nothing else that looks at keys. What no router takes
+// is refused with 401, by a list of addresses which no client has. Two keys in one request pass where one of them is known, and none
+// goes on. Limits are token buckets of each consumer, or address where nobody authenticates; what is less than half a
+// request too early waits for its token instead of being refused.
 const traefikRoutes = `http:
   routers:
-    gateway: {entryPoints: [gateway], rule: "PathPrefix(` + "`/`" + `)", service: entry, ` + traefikChain + `: [fields]}
+{{- if .KeyAuth}}
+{{- range .Keys}}
+    {{.Consumer}}: {entryPoints: [gateway], rule: "Header(` + "`X-Api-Key`, `{{.Key}}`" + `)", priority: 2, service: entry, ` + traefikChain + `: [fields, consumer-{{.Consumer}}{{$.TraefikLimits .Consumer}}]}
+{{- end}}
+    unknown: {entryPoints: [gateway], rule: "PathPrefix(` + "`/`" + `)", priority: 1, service: noop@internal, ` + traefikChain + `: [challenge, nobody]}
+{{- else}}
+    gateway: {entryPoints: [gateway], rule: "PathPrefix(` + "`/`" + `)", service: entry, ` + traefikChain + `: [fields{{.TraefikLimits ""}}]}
+{{- end}}
     ready: {entryPoints: [admin], rule: "PathPrefix(` + "`/`" + `)", service: ping@internal}
   ` + traefikChain + `:
-    fields: {headers: {customRequestHeaders: {Via: "1.1 traefik", Forwarded: ""}}}
+    fields:
+      headers:
+        customRequestHeaders: {Via: "1.1 traefik", Forwarded: ""}
+{{- if .Announces}}
+        customResponseHeaders: {RateLimit-Policy: '{{.Policies}}'}
+{{- end}}
+{{- range .Keys}}
+    consumer-{{.Consumer}}: {headers: {customRequestHeaders: {X-Api-Key: "", X-Consumer-Name: "{{.Consumer}}"}}}
+{{- end}}
+{{- if .KeyAuth}}
+    challenge: {headers: {customResponseHeaders: {WWW-Authenticate: Key}}}
+    nobody: {ipAllowList: {sourceRange: ["255.255.255.255/32"], rejectStatusCode: 401}}
+{{- end}}
+{{- range .Limits}}
+    limit-{{.Name}}: {rateLimit: {average: {{.Tokens}}, period: {{.Per}}, burst: {{.Burst}}{{if $.KeyAuth}}, sourceCriterion: {requestHeaderName: X-Consumer-Name}{{end}}}}
+{{- end}}
   services:
     entry:
       loadBalancer:
@@ -51,6 +79,27 @@ const traefikRoutes = `http:
       maxIdleConnsPerHost: {{.MaxIdle}}
       forwardingTimeouts: {dialTimeout: {{.Connect}}, responseHeaderTimeout: {{.Timeout}}, idleConnTimeout: {{.Pooled}}}
 `
+
+// TraefikLimits are the names of the limits that hold for a consumer, as they go on in a list.
+func (p *plan) TraefikLimits(consumer string) string {
+	var names string
+	for _, l := range p.Limits {
+		if l.Only == "" || l.Only == consumer {
+			names += ", limit-" + l.Name
+		}
+	}
+	return names
+}
+
+func traefikRefuses(s topologies.GatewayStages) *refusal {
+	switch k, r := s.KeyAuth, s.RateLimit; {
+	case k != nil && k.Mode == topologies.ModeShadow:
+		return &refusal{keyAuth, "a request goes to a router or not: there is no shadow"}
+	case r != nil && r.Mode == topologies.ModeShadow:
+		return &refusal{rateLimit, "it limits or does not look: there is no shadow"}
+	}
+	return wholeLimit(s.RateLimit)
+}
 
 // traefikChain is Traefik's own word for stages, which this house does not use.
 const traefikChain = "middle" + "wares"
