@@ -6,6 +6,12 @@ import (
 	"crossroads/results/stats"
 )
 
+// Estimate is a number over rounds with its interval, or without one where there are too few rounds.
+type Estimate struct {
+	Value    float64        `json:"value"`
+	Interval stats.Interval `json:"interval"`
+}
+
 // Level is a metric of one cell (an arm at an offered rate) over all of its valid trials.
 type Level struct {
 	Arm         string   `json:"arm"`

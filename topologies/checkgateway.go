@@ -9,6 +9,7 @@ import (
 
 func (c *checker) gateway(path string, g *Gateway) {
 	c.oneOf(path+".use", "gateway", g.Use, gateways)
+	c.platform(path+".use", g.Use, "nginx, haproxy, envoy, traefik or caddy")
 	c.within(path+".replicas", g.Replicas, 1, MaxReplicas)
 	c.ledger(path, g.Use, g.Ledger)
 	if g.Use == Relay {
@@ -32,6 +33,13 @@ func (c *checker) gateway(path string, g *Gateway) {
 	c.oneOf(path+".upstream.balance", "balancer", g.Upstream.Balance, gatewayBalances)
 	for _, term := range g.Upstream.switches() {
 		c.oneOf(path+".upstream."+term.Name, term.Name, term.Mode, switches)
+	}
+}
+
+// platform reports a proxy that needs a deployer which this version has not.
+func (c *checker) platform(path, use, instead string) {
+	if needs, far := elsewhere[use]; far {
+		c.report(path, "%s needs the deployer %s, which this version does not have (here: process), because %s: write reference, %s", use, needs.deployers, needs.because, instead)
 	}
 }
 

@@ -23,6 +23,10 @@ func (c *checker) mesh(name, path string, m *Mesh) {
 		}
 		c.oneOf(path+"."+word.key, what, word.is, word.known)
 	}
+	if _, far := elsewhere[m.Use]; far {
+		c.platform(path+".use", m.Use, "envoy, nginx or haproxy")
+		return
+	}
 	if m.Sidecars == SidecarsClient && len(c.e.edges()) == 0 {
 		c.report(path+".sidecars", "no service calls another: sidecars of callers would do nothing")
 	}

@@ -124,14 +124,14 @@ func limit(s *jsonschema.Schema) {
 		p.Enum = words
 	}
 	choose(s, "version", 1)
-	choose(s.Definitions["Gateway"], "use", "reference", "relay", "nginx", "haproxy", "envoy", "traefik", "caddy")
+	choose(s.Definitions["Gateway"], "use", "reference", "relay", "nginx", "haproxy", "envoy", "traefik", "caddy", "kong")
 	terms := s.Definitions["GatewayUpstream"]
 	choose(terms, "balance", "round_robin", "least_request", "peak_ewma", "random", "hash")
 	for _, term := range []string{"retries", "breaker", "health", "bulkhead"} {
 		choose(terms, term, "off", "on")
 	}
 	mesh := s.Definitions["Mesh"]
-	choose(mesh, "use", "reference", "relay", "nginx", "haproxy", "envoy")
+	choose(mesh, "use", "reference", "relay", "nginx", "haproxy", "envoy", "linkerd", "istio")
 	choose(mesh, "sidecars", "none", "client", "server", "both")
 	choose(mesh, "mtls", "strict", "permissive", "off")
 	choose(mesh, "balance", "round_robin", "least_request")

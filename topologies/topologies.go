@@ -99,7 +99,7 @@ type Topology struct {
 
 // Gateway is a proxy in front of the entry service.
 type Gateway struct {
-	Use      string                  `yaml:"use,omitempty" json:"use"` // reference | relay | nginx | haproxy | envoy | traefik | caddy
+	Use      string                  `yaml:"use,omitempty" json:"use"` // reference | relay | nginx | haproxy | envoy | traefik | caddy; kong needs a deployer that this version has not
 	Replicas int                     `yaml:"replicas,omitempty" json:"replicas"`
 	Stages   GatewayStages           `yaml:"stages,omitempty" json:"stages"`
 	Upstream GatewayUpstream         `yaml:"upstream,omitempty" json:"upstream"`
@@ -109,7 +109,7 @@ type Gateway struct {
 
 // Mesh puts sidecars beside the services.
 type Mesh struct {
-	Use           string `yaml:"use,omitempty" json:"use"`                     // reference | relay | nginx | haproxy | envoy
+	Use           string `yaml:"use,omitempty" json:"use"`                     // reference | relay | nginx | haproxy | envoy; linkerd and istio need a deployer that this version has not
 	Sidecars      string `yaml:"sidecars,omitempty" json:"sidecars"`           // none | client | server | both
 	MTLS          string `yaml:"mtls,omitempty" json:"mtls"`                   // strict | permissive | off; default: strict with both, else off
 	App           string `yaml:"app,omitempty" json:"app"`                     // tcp | unix: how application and sidecar talk

@@ -1,5 +1,13 @@
 package topologies
 
+// elsewhere are proxies that run where a deployer brings them a platform, with what they need. This version has none of these deployers:
+// the words are known, so that a file can say what is wanted, and the error says what is missing.
+var elsewhere = map[string]struct{ deployers, because string }{
+	"kong":    {"docker or kubernetes", "it comes as an image with a runtime and plugins of its own"},
+	"linkerd": {"kubernetes", "its control plane and injector know services from the cluster's API"},
+	"istio":   {"kubernetes", "its control plane knows services from the cluster's API"},
+}
+
 // Words that an experiment file may use where a choice is asked for.
 const (
 	Reference = "reference" // our own proxy
@@ -51,8 +59,8 @@ const (
 )
 
 var (
-	gateways        = []string{Reference, Relay, "nginx", "haproxy", "envoy", "traefik", "caddy"}
-	meshes          = []string{Reference, Relay, "nginx", "haproxy", "envoy"}
+	gateways        = []string{Reference, Relay, "nginx", "haproxy", "envoy", "traefik", "caddy", "kong"}
+	meshes          = []string{Reference, Relay, "nginx", "haproxy", "envoy", "linkerd", "istio"}
 	apps            = []string{AppTCP, AppUnix}
 	protocols       = []string{ProtocolHTTP, ProtocolOpaque}
 	ledgers         = []string{ModeOff, LedgerSampled, LedgerAlways}

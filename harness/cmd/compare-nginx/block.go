@@ -79,6 +79,10 @@ func (b *block) times(r *load.Result) error {
 	if err != nil {
 		return fmt.Errorf("reading response times: %w", err)
 	}
+	// Without an answer a quantile would be 0, and its ratio no number.
+	if n := h.TotalCount(); !results.Printable(0.99, n) {
+		return fmt.Errorf("%d responses are too few for a p99: give --latency a higher rate, or --duration more time", n)
+	}
 	b.p50, b.p99 = float64(results.Quantile(h, 0.50))/1e3, float64(results.Quantile(h, 0.99))/1e3
 	return nil
 }

@@ -3,11 +3,13 @@ package main
 import (
 	"bytes"
 	"io"
+	"math"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"crossroads/harness/load"
+	"crossroads/results"
 )
 
 func TestRatiosPairRounds(t *testing.T) {
@@ -24,6 +26,39 @@ func TestRatiosPairRounds(t *testing.T) {
 
 	_, interval = ratios(gateway[:5], nginx[:5], cpu)
 	require.False(t, interval.OK(), "five rounds give no interval")
+}
+
+// TestNoRatioOfNothing: a round without a number gives no ratio, and no interval of something that is none.
+func TestNoRatioOfNothing(t *testing.T) {
+	whole := []block{{p50: 1, p99: 2}, {p50: 1, p99: 2}, {p50: 1, p99: 2}, {p50: 1, p99: 2}, {p50: 1, p99: 2}, {p50: 1, p99: 2}}
+	for name, bad := range map[string]float64{"nothing": 0, "less": -1, "no number": math.NaN(), "too much": math.Inf(1)} {
+		hollow := append([]block{{p50: bad, p99: 2}}, whole[1:]...)
+		for _, pair := range [][2][]block{{hollow, whole}, {whole, hollow}} {
+			estimate, interval := ratios(pair[0], pair[1], p50)
+			require.True(t, math.IsNaN(estimate), name)
+			require.False(t, interval.OK(), name)
+			_, interval = ratios(pair[0], pair[1], p99)
+			require.True(t, interval.OK(), "the others stand")
+		}
+		var out bytes.Buffer
+		print(&out, kind{title: "timed", pacing: load.Precise}, []contender{{name: "gateway"}, {name: "nginx"}}, series{"gateway": whole, "nginx": hollow})
+		require.Contains(t, out.String(), "p50 none: a round has no number above zero   p99 1.000 [1.000, 1.000]", name)
+		require.NotContains(t, out.String(), "/ nginx: CPU NaN")
+	}
+}
+
+func TestTooFewResponsesAreNoTime(t *testing.T) {
+	h := results.NewTimes()
+	require.NoError(t, h.RecordValues(1e6, 50))
+	encoded, err := results.Encode(h)
+	require.NoError(t, err)
+	var b block
+	require.ErrorContains(t, b.times(&load.Result{Times: map[string]results.Histogram{results.Response: encoded}}), "50 responses are too few for a p99: give --latency a higher rate")
+	require.NoError(t, h.RecordValues(1e6, 1000))
+	encoded, err = results.Encode(h)
+	require.NoError(t, err)
+	require.NoError(t, b.times(&load.Result{Times: map[string]results.Histogram{results.Response: encoded}}))
+	require.InEpsilon(t, 1000, b.p50, 0.01)
 }
 
 func TestPrint(t *testing.T) {

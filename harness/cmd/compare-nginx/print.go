@@ -7,6 +7,7 @@ import (
 	"text/tabwriter"
 
 	"crossroads/harness/load"
+	"crossroads/results"
 	"crossroads/results/stats"
 )
 
@@ -68,19 +69,27 @@ func middle(blocks []block, of func(block) float64) float64 {
 // ratio writes an estimate with its interval.
 func ratio(s series, name string, of func(block) float64) string {
 	estimate, interval := ratios(s[name], s[rival], of)
-	if !interval.OK() {
+	switch {
+	case math.IsNaN(estimate):
+		return "none: a round has no number above zero"
+	case !interval.OK():
 		return fmt.Sprintf("%.3f (no interval: %d rounds, 6 are needed)", estimate, interval.N)
 	}
 	return fmt.Sprintf("%.3f [%.3f, %.3f]", estimate, interval.Low, interval.High)
 }
 
-// ratios estimates a/b from pairs of one round each: the Hodges-Lehmann estimate of the log ratio with its signed-rank interval at 95%.
+// ratios estimates a/b from pairs of one round each: the Hodges-Lehmann estimate of the log ratio with its signed-rank interval at 95%. Where
+// a round has no number above zero there is neither, as leaving the round out could be choosing by outcome.
 func ratios(a, b []block, of func(block) float64) (float64, stats.Interval) {
 	var logs []float64
 	for i := range a {
-		logs = append(logs, math.Log(of(a[i])/of(b[i])))
+		x, y := of(a[i]), of(b[i])
+		if !(x > 0 && y > 0) || math.IsInf(x, 1) || math.IsInf(y, 1) {
+			return math.NaN(), stats.Interval{N: len(a)}
+		}
+		logs = append(logs, math.Log(x/y))
 	}
-	interval := stats.SignedRank(logs, 0.95)
+	interval := stats.SignedRank(logs, results.Confidence)
 	interval.Low, interval.High = math.Exp(interval.Low), math.Exp(interval.High)
 	return math.Exp(stats.HodgesLehmann(logs)), interval
 }

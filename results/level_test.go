@@ -1,12 +1,9 @@
 package results
 
 import (
-	"encoding/json"
 	"testing"
 
 	"github.com/stretchr/testify/require"
-
-	"crossroads/results/stats"
 )
 
 // measured is a valid trial whose response times all lie at ms and whose target used so much CPU per request.
@@ -28,91 +25,6 @@ func rounds(t testing.TB, n int) []Trial {
 		all = append(all, measured(t, "gateway", round, 1+drift+0.25, 150_000), measured(t, "direct", round, 1+drift, 100_000))
 	}
 	return all
-}
-
-func TestOverheads(t *testing.T) {
-	o := Overheads(rounds(t, 6), "direct", "gateway", 1000, TimeQuantile(Response, 0.99))
-	require.Equal(t, 6, o.N)
-	require.Equal(t, "p99-sec", o.Metric)
-	require.InDelta(t, 0.25e-3, o.Added.Value, 8e-6) // within the histograms' thousandths
-	require.True(t, o.Added.Interval.OK())
-	require.Equal(t, stats.Exact, o.Added.Interval.Method)
-	require.True(t, o.Added.Interval.Contains(o.Added.Value))
-	require.Greater(t, o.Added.Interval.Low, 0.0)
-	require.InDelta(t, 10, o.Percent.Value, 1) // of 1.5 to 4 ms
-	require.Empty(t, o.Note)
-
-	o = Overheads(rounds(t, 6), "direct", "gateway", 1000, CPUPerRequest(""))
-	require.Equal(t, 50_000.0, o.Added.Value)
-	require.Equal(t, 50.0, o.Percent.Value)
-
-	// direct has no gateway, so the gateway's CPU is all added and is no per cent of anything.
-	trials := rounds(t, 6)
-	for i := range trials {
-		if trials[i].Arm == "gateway" {
-			trials[i].Usage = append(trials[i].Usage, Usage{Kind: "gateway", CPU: 30e6})
-		}
-	}
-	o = Overheads(trials, "direct", "gateway", 1000, CPUPerRequest("gateway"))
-	require.Equal(t, 30_000.0, o.Added.Value)
-	require.Nil(t, o.Percent)
-}
-
-func TestOverheadsLeaveOutByEvidenceOnly(t *testing.T) {
-	p99 := TimeQuantile(Response, 0.99)
-	for name, c := range map[string]struct {
-		change             func([]Trial) []Trial
-		n, excluded, satur int
-		note               string
-		interval           bool
-	}{
-		"all":           {func(v []Trial) []Trial { return v }, 7, 0, 0, "", true},
-		"arm invalid":   {func(v []Trial) []Trial { v[0].Outcome = Invalid; return v }, 6, 1, 0, "1 of 7 rounds left out", true},
-		"direct failed": {func(v []Trial) []Trial { v[1].Outcome = Failed; return v }, 6, 1, 0, "1 of 7 rounds left out", true},
-		"not judged":    {func(v []Trial) []Trial { v[1].Outcome = ""; return v }, 6, 1, 0, "1 of 7 rounds left out", true},
-		"arm missing":   {func(v []Trial) []Trial { return v[1:] }, 6, 1, 0, "1 of 7 rounds left out", true},
-		"two dropped": {func(v []Trial) []Trial { v[0].Outcome, v[2].Outcome = Invalid, Invalid; return v }, 5, 2, 0,
-			"no interval (n = 5); 2 of 7 rounds left out", false},
-		"saturated": {func(v []Trial) []Trial { v[0].Outcome = Saturated; return v }, 7, 0, 1, "1 of 7 rounds saturated", true},
-		"too few samples": {func(v []Trial) []Trial {
-			v[0].Times[Response] = Histogram{Count: 100}
-			return v
-		}, 6, 1, 0, "1 of 7 rounds left out", true},
-		"another rate": {func(v []Trial) []Trial {
-			for i := range v {
-				v[i].Rate = 500
-			}
-			return v
-		}, 0, 0, 0, "no round in which both sides can be compared", false},
-		"slow is no reason": {func(v []Trial) []Trial { v[0] = measured(t, "gateway", 1, 900, 1); return v }, 7, 0, 0, "", true},
-	} {
-		t.Run(name, func(t *testing.T) {
-			o := Overheads(c.change(rounds(t, 7)), "direct", "gateway", 1000, p99)
-			require.Equal(t, []int{c.n, c.excluded, c.satur}, []int{o.N, o.Excluded, o.Saturated})
-			require.Equal(t, c.note, o.Note)
-			require.Equal(t, c.interval, o.Added.Interval.OK())
-			_, err := json.Marshal(o)
-			require.NoError(t, err)
-		})
-	}
-}
-
-func TestOverheadsPairByConnections(t *testing.T) {
-	var all []Trial
-	for round := 1; round <= 3; round++ {
-		for _, connections := range []int{8, 64} {
-			d, a := measured(t, "direct", round, 1, 1000), measured(t, "gateway", round, 2, 1000+int64(connections))
-			d.Connections, a.Connections = connections, connections
-			all = append(all, a, d)
-		}
-	}
-	o := Overheads(all, "direct", "gateway", 1000, CPUPerRequest(""))
-	require.Equal(t, 6, o.N)
-	for _, p := range o.Pairs {
-		require.Equal(t, float64(p.Connections), p.Arm-p.Direct)
-	}
-	same := Overheads(all, "direct", "direct", 1000, CPUPerRequest(""))
-	require.Equal(t, 0.0, same.Added.Value)
 }
 
 func TestMetrics(t *testing.T) {
