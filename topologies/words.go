@@ -3,7 +3,7 @@ package topologies
 // elsewhere are proxies that run where a deployer brings them a platform, with what they need. This version has none of these deployers:
 // the words are known, so that a file can say what is wanted, and the error says what is missing.
 var elsewhere = map[string]struct{ deployers, because string }{
-	"kong":    {"docker or kubernetes", "it comes as an image with a runtime and plugins of its own"},
+	"kong":    {"docker or kubernetes", "it comes as an image with a runtime of its own"},
 	"linkerd": {"kubernetes", "its control plane and injector know services from the cluster's API"},
 	"istio":   {"kubernetes", "its control plane knows services from the cluster's API"},
 }
