@@ -24,10 +24,10 @@ bin/gateway bin/sidecar bin/control bin/relay bin/conformance: bin/%: FORCE
 
 FORCE:
 
-test: lint ## every test, race detector on (at most 8 minutes)
-	$(GO) test -race -vet=off -timeout 7m ./...
+test: ## every test, race detector on (at most 8 minutes)
+	$(GO) test -race -timeout 7m ./...
 
-# lint compiles as build does, so that the two share the build cache, and test need not vet again.
+# lint compiles as build does, so that the two share the build cache.
 lint: export CGO_ENABLED = 0
 lint: export GOFLAGS += -trimpath
 lint: ## gofmt, go vet and staticcheck
