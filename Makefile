@@ -9,7 +9,7 @@ BASELINE ?= HEAD
 export CROSSROADS_RIVALS ?= $(CURDIR)/bin/rivals
 
 .DEFAULT_GOAL := help
-.PHONY: help build test lint bench report gate baseline soak rivals compare-nginx clean FORCE
+.PHONY: help build test lint bench report gate baseline soak rivals compare-nginx allocations clean FORCE
 
 help: ## list all actions
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,11 @@ FORCE:
 
 test: ## every test, race detector on (at most 8 minutes)
 	$(GO) test -race -timeout 7m ./...
+
+allocations: export CGO_ENABLED = 0
+allocations: export GOFLAGS += -trimpath
+allocations: ## that the path of a request allocates nothing, which cannot be told beside the race detector
+	$(GO) test -vet=off -count=1 -run 'AllocatesNothing|NotAllocate' ./proxies/upstream ./proxies/listen ./proxies/gateway
 
 # lint compiles as build does, so that the two share the build cache.
 lint: export CGO_ENABLED = 0

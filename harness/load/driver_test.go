@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -92,12 +93,13 @@ func TestRequestsAsTheyArrive(t *testing.T) {
 	}
 }
 
+const ipv6Loopback = "00000000000000000000000000000001"
+
 func TestIPv6(t *testing.T) {
-	probe, err := net.Listen("tcp6", "[::1]:0")
-	if err != nil {
-		t.Skipf("this machine has no IPv6 loopback: %v", err)
+	// Left out where the kernel itself says that it has none, also in CI; a loopback that cannot be listened on is a failure.
+	if known, _ := os.ReadFile("/proc/net/if_inet6"); !strings.HasPrefix(string(known), ipv6Loopback) && !strings.Contains(string(known), "\n"+ipv6Loopback) {
+		t.Skip("this machine has no IPv6 loopback")
 	}
-	require.NoError(t, probe.Close())
 	url := listen(t, "tcp6", "[::1]:0", func(c net.Conn) {
 		in := bufio.NewReader(c)
 		for {

@@ -23,6 +23,7 @@ type opaque struct {
 	rejected  func(reason string)
 	direction string
 	stages    []exchange.ConnStage
+	standing  *standing // nil: nobody judges a connection again
 }
 
 // journey is one connection to be carried.
@@ -57,6 +58,9 @@ func (o *opaque) carry(down net.Conn, j *journey) {
 	}
 	defer up.Close()
 	p := newPipe(down, up, j.idle)
+	if o.standing != nil {
+		defer o.standing.enter(j, p)()
+	}
 	go func() {
 		p.copy(down, up, func(n int) { j.Sent += int64(n); edge.Sent.Add(float64(n)) })
 		close(p.answered)
@@ -64,11 +68,7 @@ func (o *opaque) carry(down net.Conn, j *journey) {
 	p.copy(up, down, func(n int) { j.Received += int64(n); edge.Received.Add(float64(n)) })
 	<-p.answered
 	p.stop()
-	if p.broken.Load() {
-		edge.Ended("cut")
-		return
-	}
-	edge.Ended("ok")
+	edge.Ended(p.how())
 }
 
 func (o *opaque) admit(c *exchange.Conn) (passed int, err error) {
@@ -104,7 +104,7 @@ type pipe struct {
 	idle     time.Duration
 	timer    *time.Timer
 	answered chan struct{}
-	broken   atomic.Bool // ended by other than both sides' word
+	broken   atomic.Pointer[string] // why it ended, where that was not both sides' word
 }
 
 func newPipe(a, b net.Conn, idle time.Duration) *pipe {
@@ -115,11 +115,25 @@ func newPipe(a, b net.Conn, idle time.Duration) *pipe {
 	return p
 }
 
-// cut ends both ways, visibly: what was carried may be half of something.
-func (p *pipe) cut() {
-	p.broken.Store(true)
+// cut is the end by an error or by silence.
+func (p *pipe) cut() { p.end("cut") }
+
+// end ends both ways, visibly: what was carried may be half of something. It returns false where something else has ended them.
+func (p *pipe) end(reason string) bool {
+	if !p.broken.CompareAndSwap(nil, &reason) {
+		return false
+	}
 	refuse(p.a)
 	refuse(p.b)
+	return true
+}
+
+// how it ended, as metrics say it.
+func (p *pipe) how() string {
+	if reason := p.broken.Load(); reason != nil {
+		return *reason
+	}
+	return "ok"
 }
 
 func (p *pipe) stop() {
@@ -243,9 +257,4 @@ func (s *tcpServer) Shutdown(ctx context.Context) error {
 	s.mu.Unlock()
 	<-done
 	return ctx.Err()
-}
-
-// connections are the stages of opaque connections to the application.
-func (p *policies) connections() []exchange.ConnStage {
-	return []exchange.ConnStage{p.stage().Connections()}
 }

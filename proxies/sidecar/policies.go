@@ -8,6 +8,7 @@ import (
 
 	"crossroads/proxies/config"
 	"crossroads/proxies/discovery"
+	"crossroads/proxies/exchange"
 	"crossroads/proxies/stage"
 	"crossroads/proxies/telemetry"
 )
@@ -21,6 +22,7 @@ type policies struct {
 	counts  *telemetry.Authorizations
 	log     *slog.Logger
 	force   atomic.Pointer[stage.Policies]
+	opened  standing // opaque connections, admitted by what was in force then
 
 	written telemetry.Seldom
 }
@@ -31,6 +33,7 @@ func (p *policies) open(c *config.Sidecar, m *telemetry.Metrics, log *slog.Logge
 	}
 	p.service, p.port, p.log = c.Service, portOf(c.Inbound.App), log
 	p.counts = m.NewAuthorizations()
+	p.opened.log, p.opened.revoked = log, p.stage().Revoked
 	p.own.SetDefaults()
 	if a := c.Inbound.Authorization; a != nil {
 		p.own = *a
@@ -67,11 +70,17 @@ func (p *policies) discover(a *discovery.Authorization) {
 	}
 	all.Policies = append(all.Policies, p.own.Policies...)
 	p.force.Store(stage.NewPolicies(all, p.counts, p.note))
+	p.opened.review()
 }
 
 // stage makes the stage of the inbound chains.
 func (p *policies) stage() *stage.MeshAuthorization {
 	return stage.NewMeshAuthorization(p.force.Load, p.port)
+}
+
+// connections are the stages of opaque connections to the application.
+func (p *policies) connections() []exchange.ConnStage {
+	return []exchange.ConnStage{p.stage().Connections()}
 }
 
 // note writes of a refusal, and of what a shadow policy would have done, at most once a second for each; the metric counts every one.

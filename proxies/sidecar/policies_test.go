@@ -2,6 +2,8 @@ package sidecar
 
 import (
 	"fmt"
+	"io"
+	"net"
 	"testing"
 	"time"
 
@@ -62,4 +64,42 @@ func TestPoliciesOfTheControlPlane(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 503, a.StatusCode)
 	require.Equal(t, "policies_unknown", a.Header.Get("X-Mesh-Error"))
+}
+
+// A connection that stands when the policies change is judged again: it goes on where they still admit it, whatever else has changed, and
+// is ended with a named reason where they do not.
+func TestOpenConnectionsAreJudgedAgain(t *testing.T) {
+	m := newMesh(t)
+	echo := serveTCP(t, func(c *net.TCPConn) { io.Copy(c, c); c.Close() })
+	stock := m.sidecar("stock", fmt.Sprintf("inbound: {listen: \"127.0.0.1:0\", tcp: [{port: 7000, to: %q}]}\n", echo))
+	services := func(more string) {
+		m.services(fmt.Sprintf("{stock: {identity: %q, endpoints: [{address: %q}]}}\n%s", meshID("stock"), stock.inboundAt(), more))
+	}
+	services("")
+	outbound := "outbound: {listen: \"127.0.0.1:0\", discover: true, tcp: [{listen: \"127.0.0.1:0\", service: stock, port: 7000}]}\n"
+	open := map[string]*net.TCPConn{}
+	said := func(name string) error {
+		if _, err := io.WriteString(open[name], "hello"); err != nil {
+			return err
+		}
+		_, err := io.ReadFull(open[name], make([]byte, 5))
+		return err
+	}
+	for _, name := range []string{"orders", "audit"} {
+		r := m.sidecar(name, outbound)
+		require.Eventually(t, func() bool {
+			open[name] = dial(t, r.Address("tcp-stock-7000").String())
+			return said(name) == nil
+		}, 20*time.Second, 5*time.Millisecond, "the snapshot with the service arrives")
+	}
+	before := stock.services.Status().Version
+	services(fmt.Sprintf("authorization: {policies: [{name: shut-out, action: deny, services: [stock], ports: [7000], identities: [%q]}]}", meshID("orders")))
+	require.Eventually(t, func() bool { return stock.services.Status().Version > before }, 20*time.Second, time.Millisecond)
+	_, err := io.ReadAll(open["orders"])
+	require.Error(t, err, "a reset, not an end that looks whole")
+	require.NoError(t, said("audit"))
+	stock.shows(fmt.Sprintf(`sidecar_tcp_connections_total{destination="stock",direction="inbound",result="revoked",source=%q} 1`, meshID("orders")),
+		`sidecar_authorization_decisions_total{decision="denied",policy="shut-out"} [1-9]`,
+		fmt.Sprintf(`sidecar_tcp_open_connections{destination="stock",direction="inbound",source=%q} 1`, meshID("audit")))
+	require.Contains(t, stock.said.String(), "reason=revoked policy=shut-out peer="+meshID("orders")+" port=7000")
 }

@@ -38,7 +38,8 @@ func (s *Sidecar) takeOpaque(in *config.Inbound, secure *listen.Options) {
 	secure.Take = map[string]listen.Taker{}
 	secure.TLS.NextProtos = []string{"http/1.1"} // for whoever offers it; sidecars offer nothing for HTTP
 	for _, t := range in.TCP {
-		carrier := &opaque{metrics: s.opaque, rejected: s.metrics.Rejected, direction: "inbound", stages: s.limits.places(judged)}
+		carrier := &opaque{metrics: s.opaque, rejected: s.metrics.Rejected, direction: "inbound",
+			stages: s.limits.places(judged), standing: &s.policies.opened}
 		secure.TLS.NextProtos = append(secure.TLS.NextProtos, alpn(t.Port))
 		secure.Take[alpn(t.Port)] = func(c net.Conn, peer exchange.Peer) {
 			source := peer.ID

@@ -49,10 +49,22 @@ func (s connAuthorization) Admit(c *exchange.Conn) error {
 	if p == nil {
 		return exchange.PoliciesUnknown
 	}
-	if !p.Allows(&MeshQuestion{Peer: c.Peer.ID, Port: c.Port, Opaque: true}) {
+	if !p.Allows(aboutConn(c)) {
 		return exchange.Denied
 	}
 	return nil
+}
+
+func aboutConn(c *exchange.Conn) *MeshQuestion {
+	return &MeshQuestion{Peer: c.Peer.ID, Port: c.Port, Opaque: true}
+}
+
+// Revoked says whether the policies in force refuse a connection that was admitted by earlier ones, and which of them does.
+func (s *MeshAuthorization) Revoked(c *exchange.Conn) (by string, revoked bool) {
+	if p := s.policies(); p != nil {
+		return p.Revoked(aboutConn(c))
+	}
+	return "", false
 }
 
 // Finish implements exchange.ConnStage.

@@ -87,6 +87,19 @@ func (p *Policies) Allows(q *MeshQuestion) bool {
 	return allowed
 }
 
+// Revoked says whether something that was admitted before is refused now, and by which policy. It counts refusals only: that something
+// goes on is no decision of anybody.
+func (p *Policies) Revoked(q *MeshQuestion) (by string, revoked bool) {
+	if len(p.policies) == 0 && !p.deny {
+		return "", false
+	}
+	allowed, by := p.judge(q, false)
+	if !allowed {
+		p.counts.Count(by, decision(false))
+	}
+	return by, !allowed
+}
+
 func decision(allowed bool) string {
 	if allowed {
 		return "allowed"
