@@ -4,213 +4,172 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
+	"path/filepath"
+	"time"
+
+	"crossroads/harness/deploy"
+	"crossroads/harness/deploy/process"
+	"crossroads/harness/load"
+	"crossroads/harness/parity"
+	"crossroads/harness/rivals"
+	"crossroads/results"
+	"crossroads/results/capacity"
+	"crossroads/topologies"
 )
 
-// Answer is what one step of a capacity search said of a rate.
-type Answer int
-
-// The answers. A step whose trial is no evidence is repeated, and never counted as a failure of the target.
-const (
-	Unknown Answer = iota
-	Meets
-	Misses
-)
-
-// Search finds the highest offered rate that meets the objectives. It doubles the rate until a step misses, bisects until the
-// bracket is within Width, and confirms both ends: the lower one by 3 of 3 steps that meet, the upper one by 2 of 3 that miss. The
-// answer is a bracket and never a point.
-type Search struct {
-	Start   float64 // per second
-	Highest float64 // beyond which it does not go
-	Width   float64 // relative, 0.03
-	Steps   int     // at most, so that a target that answers at random ends the search too
+// CapacitySession searches the capacity of every arm of an experiment, or goes on with a search that was cut short. Every step is a trial
+// with fresh processes and has its record.
+type CapacitySession struct {
+	Experiment *topologies.Experiment
+	Executable string // the crossroads program; the others lie beside it
+	Runs       string // directory of runs
+	Resume     string // run directory of the search to go on with; "" begins one
+	Search     results.Search
+	Note       func(text string)
 }
 
-// Bracket is where the capacity lies: at Low every step met the objectives, at High most missed them.
-type Bracket struct {
-	Low   float64 `json:"low"`            // 0: even the lowest rate tried missed
-	High  float64 `json:"high,omitempty"` // 0: no rate that was tried missed
-	Width float64 `json:"width"`          // relative
-	Steps int     `json:"steps"`          // with an answer
-	Note  string  `json:"note,omitempty"` // why it is wider than asked for, or open
-}
+// stepGrace is for samples under way at the end of a block; later ones are errors, which a step above the capacity has anyway.
+const stepGrace = 2 * time.Second
 
-// The repetitions of a step.
-const (
-	confirmations = 3 // steps at each end
-	missesNeeded  = 2 // of them, at the upper end
-	lowestRate    = 1 // per second: below it nothing is searched
-)
-
-// errNoEvidence says that a rate gave no evidence however often it was tried.
-var errNoEvidence = errors.New("no evidence")
-
-// searching is a search under way.
-type searching struct {
-	Search
-	try   func(ctx context.Context, rate float64) (Answer, error)
-	tally map[float64][2]int // steps that met, steps that missed
-	steps int
-}
-
-// Find searches with try, which carries out one step and answers Meets or Misses, or wraps errNoEvidence where it cannot be known.
-// What was found until then is returned beside an error of that kind in the bracket's note.
-func (s Search) Find(ctx context.Context, try func(ctx context.Context, rate float64) (Answer, error)) (Bracket, error) {
-	f := &searching{Search: s, try: try, tally: map[float64][2]int{}}
-	b, err := f.find(ctx)
-	b.Steps = f.steps
-	if errors.Is(err, errNoEvidence) {
-		f.onlySeen(&b)
-		b.Note, err = err.Error()+"; the ends are not confirmed", nil
+// Do searches. The run is returned even with an error, where it exists.
+func (s CapacitySession) Do(ctx context.Context) (*results.Run, []capacity.Arm, error) {
+	if len(s.Experiment.Faults) > 0 {
+		undisturbed := *s.Experiment
+		undisturbed.Faults = nil
+		s.Experiment = &undisturbed
+		s.Note("the declared faults are left out: a capacity is that of an undisturbed system")
 	}
-	if b.Low > 0 && b.High > 0 {
-		b.Width = b.High/b.Low - 1
-	}
-	return b, err
-}
-
-// onlySeen moves the ends of a search that was given up to rates that were tried and never answered otherwise: an end that was about
-// to be tried is no finding.
-func (f *searching) onlySeen(b *Bracket) {
-	low, high := 0.0, 0.0
-	for rate, t := range f.tally {
-		if rate <= b.Low && t[0] > 0 && t[1] == 0 {
-			low = max(low, rate)
-		}
-		if b.High > 0 && rate >= b.High && t[1] > 0 && t[0] == 0 && (high == 0 || rate < high) {
-			high = rate
-		}
-	}
-	b.Low, b.High = low, high
-}
-
-func (f *searching) find(ctx context.Context) (Bracket, error) {
-	b, err := f.double(ctx)
-	for err == nil && b.Low > 0 && b.High > 0 && b.Note == "" {
-		if b.High/b.Low-1 > f.Width && !f.grey(b) {
-			err = f.bisect(ctx, &b)
-			continue
-		}
-		var moved bool
-		if moved, err = f.confirm(ctx, &b); err != nil || !moved {
-			break
-		}
-	}
-	return b, err
-}
-
-// step tries a rate once more.
-func (f *searching) step(ctx context.Context, rate float64) (Answer, error) {
-	if f.steps >= f.Steps {
-		return Unknown, fmt.Errorf("%w: the target answered differently at the same rate; given up after %d steps", errNoEvidence, f.steps)
-	}
-	answer, err := f.try(ctx, rate)
+	binaries, err := Binaries(s.Executable)
 	if err != nil {
-		return Unknown, err
+		return nil, nil, err
 	}
-	f.steps++
-	t := f.tally[rate]
-	if answer == Meets {
-		t[0]++
-	} else {
-		t[1]++
-	}
-	f.tally[rate] = t
-	return answer, nil
-}
-
-// double goes up from the start until a step misses, or down from it until one meets.
-func (f *searching) double(ctx context.Context) (b Bracket, err error) {
-	rate := math.Min(f.Start, f.Highest)
-	for {
-		answer, err := f.step(ctx, rate)
-		if err != nil {
-			return b, err
-		}
-		if answer == Meets {
-			b.Low = rate
-		} else {
-			b.High = rate
-		}
-		switch {
-		case b.Low > 0 && b.High > 0:
-			return b, nil
-		case answer == Meets && rate >= f.Highest:
-			b.Note = fmt.Sprintf("every rate up to %.0f/s met the objectives: raise --highest", rate)
-			return b, nil
-		case answer == Misses && rate <= lowestRate:
-			b.Note = fmt.Sprintf("even %.0f/s missed the objectives", rate)
-			return b, nil
-		case answer == Meets:
-			rate = math.Min(2*rate, f.Highest)
-		default:
-			rate = math.Max(rate/2, lowestRate)
-		}
-	}
-}
-
-func (f *searching) bisect(ctx context.Context, b *Bracket) error {
-	middle := math.Round(math.Sqrt(b.Low * b.High)) // of a ratio: rates are told apart by per cent
-	if middle <= b.Low || middle >= b.High {
-		b.Note = "the rates are too low to be told apart more closely"
-		return nil
-	}
-	answer, err := f.step(ctx, middle)
+	used, err := rivals.For(s.Experiment)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	if answer == Meets {
-		b.Low = middle
-	} else {
-		b.High = middle
+	run, err := s.open(binaries, used)
+	if err != nil {
+		return nil, nil, err
 	}
-	return nil
+	defer run.Close()
+	if err := run.Begin(time.Now()); err != nil {
+		return run, nil, err
+	}
+	found, err := s.search(ctx, run, binaries, used)
+	if ctx.Err() != nil {
+		err = ctx.Err()
+	}
+	return run, found, errors.Join(err, run.End(time.Now(), ending(err)))
 }
 
-// grey says that a rate within the bracket was tried as often as an end and is neither: no bisection makes the bracket narrower.
-func (f *searching) grey(b Bracket) bool {
-	for rate, t := range f.tally {
-		if rate > b.Low && rate < b.High && t[0] > 0 && t[1] > 0 {
-			return true
-		}
+// open begins a run, or opens the one to go on with and refuses where experiment, programs or machine differ (*results.Mismatch).
+func (s CapacitySession) open(binaries map[string]string, used rivals.Set) (*results.Run, error) {
+	session := Session{Experiment: s.Experiment}
+	environment, err := session.environment(binaries, used)
+	if err != nil {
+		return nil, err
 	}
-	return false
+	if s.Resume != "" {
+		return s.reopen(environment)
+	}
+	plan, err := NewPlan(s.Experiment, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	plan.ID, plan.Trials, plan.Adaptive, plan.Rounds = "capacity-"+plan.ID, nil, true, s.Search.Repeat
+	plan.Binaries, plan.Machine, plan.Search = environment.Binaries, environment.Machine, &s.Search
+	resolved, err := topologies.Marshal(s.Experiment)
+	if err != nil {
+		return nil, fmt.Errorf("writing the resolved experiment: %w", err)
+	}
+	return results.Create(s.Runs, plan, environment, resolved)
 }
 
-// confirm tries the ends again. An end that does not hold moves outwards by the width, and moved says so.
-func (f *searching) confirm(ctx context.Context, b *Bracket) (moved bool, err error) {
-	for f.tally[b.Low][0] < confirmations {
-		answer, err := f.step(ctx, b.Low)
-		if err != nil {
-			return false, err
-		}
-		if answer == Misses { // then it may be the upper end, which is asked once the lower one holds
-			b.Low, b.High = f.outwards(b.Low, 1/(1+f.Width)), b.Low
-			return b.Low > 0, nil
-		}
+func (s CapacitySession) reopen(environment results.Environment) (*results.Run, error) {
+	run, err := results.Open(s.Resume)
+	if err != nil {
+		return nil, err
 	}
-	for f.tally[b.High][1] < missesNeeded {
-		answer, err := f.step(ctx, b.High)
-		if err != nil {
-			return false, err
-		}
-		if t := f.tally[b.High]; answer == Meets && t[0] > confirmations-missesNeeded {
-			b.High = f.outwards(b.High, 1+f.Width)
-			return true, nil
-		}
+	err = run.Resumable(environment)
+	if run.Plan.Search == nil {
+		err = fmt.Errorf("run %s is no search for capacities", run.Plan.ID)
 	}
-	return false, nil
+	if err != nil {
+		return nil, errors.Join(err, run.Close())
+	}
+	return run, nil
 }
 
-// outwards is the next rate on the way to lower or higher ones, whole, and different from the last.
-func (f *searching) outwards(rate, factor float64) float64 {
-	next := math.Round(rate * factor)
-	if next == rate {
-		if factor < 1 {
-			return rate - 1
-		}
-		return rate + 1
+func (s CapacitySession) search(ctx context.Context, run *results.Run, binaries map[string]string, used rivals.Set) ([]capacity.Arm, error) {
+	deployer, err := process.New(process.Config{Binaries: binaries, Dir: filepath.Join(run.Dir, results.LogsDir), Rivals: used.Renderers()})
+	if err != nil {
+		return nil, err
 	}
-	return next
+	arrivals, err := load.DeclaredArrivals(s.Experiment.Load.Arrivals, ".")
+	if err != nil {
+		return nil, err
+	}
+	made, _, err := run.Trials()
+	if err != nil {
+		return nil, err
+	}
+	runner := Runner{Experiment: s.Experiment, Run: run, Deployer: deployer, Executable: s.Executable, Grace: stepGrace, arrivals: arrivals}
+	stepping := &stepping{runner: &runner, recorded: capacity.Recorded(made), deployed: map[string]bool{}}
+	return capacity.Carry(ctx, &run.Plan, stepping.try, func(arm string, rate float64, text string) {
+		s.Note(fmt.Sprintf("%s  %g/s  %s", arm, rate, text))
+	})
+}
+
+// stepping carries out the trials of a search that have no record yet.
+type stepping struct {
+	runner   *Runner
+	recorded capacity.Try
+	deployed map[string]bool // arms that came up in this sitting and were probed
+}
+
+func (c *stepping) try(ctx context.Context, planned results.PlannedTrial) (results.Trial, error) {
+	t, err := c.recorded(ctx, planned)
+	if !errors.Is(err, capacity.ErrEnd) {
+		return t, err
+	}
+	l := c.runner.Experiment.Load
+	planned.Connections, planned.Warmup, planned.Duration, planned.Driver = l.Connections[0], int64(l.Warmup), int64(l.Duration), driverName(l)
+	planned.Seed = mix("capacity", planned.Order, fmt.Sprint(c.runner.Experiment.Seed), planned.Rate)
+	if t, err = c.carryOut(ctx, planned); err != nil {
+		return t, err
+	}
+	results.Judge(&t)
+	return t, c.runner.Run.Append(t)
+}
+
+// carryOut deploys the arm, proves the first time that it does what it declares, and loads it once. An arm that came up before and does
+// not now has failed the step.
+func (c *stepping) carryOut(ctx context.Context, planned results.PlannedTrial) (results.Trial, error) {
+	arm, _ := c.runner.Experiment.Arm(planned.Arm)
+	began := time.Now()
+	d, err := c.runner.Deployer.Deploy(ctx, arm)
+	var notReady *deploy.NotReady
+	if errors.As(err, &notReady) && c.deployed[arm.Name] && ctx.Err() == nil {
+		t := newTrial(planned)
+		t.Failure = &results.Failure{Process: notReady.Process, Reason: "never ready: " + notReady.Reason, Log: notReady.Log}
+		return t, nil
+	}
+	if err != nil {
+		return results.Trial{}, fmt.Errorf("deploying %s: %w", arm.Name, err)
+	}
+	readyIn := time.Since(began)
+	t, err := c.probed(ctx, arm, planned, d)
+	t.ReadyIn = int64(readyIn)
+	return t, errors.Join(err, closeDeployment(d))
+}
+
+func (c *stepping) probed(ctx context.Context, arm *topologies.Arm, planned results.PlannedTrial, d deploy.Deployment) (results.Trial, error) {
+	if !c.deployed[arm.Name] {
+		if failures := parity.Check(ctx, arm, d); len(failures) > 0 && ctx.Err() == nil {
+			return results.Trial{}, &Unfit{Arm: arm.Name, Probe: failures[0].Probe, Text: failures[0].Text}
+		}
+		c.deployed[arm.Name] = true
+	}
+	t, _, err := c.runner.trial(ctx, planned, d)
+	return t, err
 }

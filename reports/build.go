@@ -19,6 +19,9 @@ func FromRecords(rec Records) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
+	if rec.Plan.Search != nil {
+		return b.searched()
+	}
 	r := &Report{
 		Schema: Schema, Header: b.header(), Costs: b.costs(), Benefits: b.benefits(), Findings: b.findings(), run: rec.Dir,
 	}

@@ -154,7 +154,7 @@ func (b *book) excluded() []string {
 }
 
 func (b *book) paced(by string) bool {
-	return slices.ContainsFunc(b.Plan.Trials, func(t results.PlannedTrial) bool { return t.Driver == by })
+	return slices.ContainsFunc(b.planned(), func(t results.PlannedTrial) bool { return t.Driver == by })
 }
 
 func (b *book) facts() []Fact {
@@ -199,6 +199,9 @@ func (b *book) commit() string {
 
 func (b *book) load() string {
 	var rates, conns []string
+	if s := b.Plan.Search; s != nil {
+		return fmt.Sprintf("rates searched from %s on, %s of each topology", quantity.Rate(s.Start), plural(s.Repeat, "repetition"))
+	}
 	for _, r := range b.rates {
 		rates = append(rates, quantity.Of(r, quantity.PerSecond).Number())
 	}

@@ -49,7 +49,7 @@ func (b *book) reproduceSection() Section {
 	if c := b.Environment.Commit; c != "" {
 		lines = append(lines, "git checkout "+c)
 	}
-	lines = append(lines, "make build && bin/crossroads bench results/runs/"+b.Plan.ID+"/"+results.ExperimentFile)
+	lines = append(lines, "make build && bin/crossroads "+b.verb()+" results/runs/"+b.Plan.ID+"/"+results.ExperimentFile)
 	s.Parts = append(s.Parts,
 		Part{Code: &Code{Title: "One command, from the source and the experiment below", Text: strings.Join(lines, " && ")}},
 		Part{Terms: b.versions()},
@@ -59,6 +59,14 @@ func (b *book) reproduceSection() Section {
 		}},
 		Part{Code: &Code{Title: "The resolved experiment", Text: string(b.Experiment), Fold: true}})
 	return s
+}
+
+// verb is the command that makes such a run.
+func (b *book) verb() string {
+	if s := b.Plan.Search; s != nil {
+		return fmt.Sprintf("capacity --start %.0f --highest %.0f --repeat %d", s.Start, s.Highest, s.Repeat)
+	}
+	return "bench"
 }
 
 func (b *book) versions() []Fact {
@@ -78,7 +86,7 @@ func (b *book) versions() []Fact {
 
 func (b *book) drivers() []string {
 	var all []string
-	for _, t := range b.Plan.Trials {
+	for _, t := range b.planned() {
 		if !slices.Contains(all, t.Driver) {
 			all = append(all, t.Driver)
 		}

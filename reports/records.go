@@ -91,7 +91,7 @@ func newBook(rec Records) (*book, error) {
 			b.direct = i
 		}
 	}
-	for _, p := range rec.Plan.Trials {
+	for _, p := range b.planned() {
 		b.rates, b.conns = append(b.rates, p.Rate), append(b.conns, p.Connections)
 	}
 	if len(b.rates) == 0 {
@@ -108,6 +108,18 @@ func newBook(rec Records) (*book, error) {
 		}
 	}
 	return b, b.mergeCells()
+}
+
+// planned are the trials that were to run; a search decides them on the way.
+func (b *book) planned() []results.PlannedTrial {
+	if !b.Plan.Adaptive {
+		return b.Plan.Trials
+	}
+	var all []results.PlannedTrial
+	for _, t := range b.Trials {
+		all = append(all, t.PlannedTrial)
+	}
+	return all
 }
 
 // reference finds where arms are compared: the declared rate, or the nearest that was run, and the number of connections that

@@ -26,6 +26,16 @@ type Plan struct {
 	Trials     []PlannedTrial `json:"trials"` // in the order in which they run
 	Objectives []Objective    `json:"objectives,omitempty"`
 	Created    time.Time      `json:"created"`
+	Search     *Search        `json:"search,omitempty"` // how an adaptive run chooses its rates
+}
+
+// Search is what a search for capacities began with. With the records it can be carried out again, step by step.
+type Search struct {
+	Start   float64 `json:"start"`   // rate of the first step, per second
+	Highest float64 `json:"highest"` // beyond which it does not go
+	Width   float64 `json:"width"`   // relative, of the bracket that it looks for
+	Steps   int     `json:"steps"`   // that one repetition of an arm may take
+	Repeat  int     `json:"repeat"`  // whole searches of each arm
 }
 
 // Binary is one program that took part.

@@ -15,6 +15,8 @@ import (
 	"crossroads/harness"
 	"crossroads/proxies/config/units"
 	"crossroads/results"
+	"crossroads/results/capacity"
+	"crossroads/topologies"
 )
 
 // climbing are the flags of capacity.
@@ -22,7 +24,8 @@ type climbing struct {
 	only             []string
 	start, highest   string
 	duration, warmup time.Duration
-	runs             string
+	repeat           int
+	runs, resume     string
 }
 
 // capacity searches the highest rate that meets the objectives, for each topology.
@@ -33,10 +36,15 @@ func (a *app) capacity() *cobra.Command {
 		Long: `Capacity doubles the offered rate until a step misses the objectives of the experiment, bisects until the bracket is within 3%, and
 confirms both ends: 3 of 3 steps at the lower one meet the objectives, 2 of 3 at the upper one miss them. It prints the bracket, never
 a point, and the response times at 50% and 80% of its lower end. Every step has fresh processes. A step in which the instrument was
-at fault is repeated and never counted against the target.`,
-		Example: "  crossroads capacity single --only direct,gateway\n  crossroads capacity my.yaml --start 1k --highest 50k --duration 5s",
-		Args:    cobra.ExactArgs(1),
-		RunE:    func(c *cobra.Command, args []string) error { return a.findCapacity(c.Context(), k, args) },
+at fault is repeated and never counted against the target.
+
+With --repeat the whole search is made several times, the arms in turn, and the spread of what was found is printed; a later
+repetition begins near what the one before it found. A search that was cut short goes on with --resume: no finished trial is lost.
+` + "`crossroads report RUN`" + ` writes its report, and ` + "`crossroads verify RUN`" + ` computes that again from the records.`,
+		Example: "  crossroads capacity single --only direct,gateway\n  crossroads capacity storefront --repeat 3 --duration 4s\n" +
+			"  crossroads capacity my.yaml --start 1k --highest 50k --duration 5s\n  crossroads capacity --resume results/runs/ID",
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error { return a.findCapacity(c.Context(), k, args) },
 	}
 	f := c.Flags()
 	f.StringSliceVar(&k.only, "only", nil, "topologies to search, by name")
@@ -44,44 +52,71 @@ at fault is repeated and never counted against the target.`,
 	f.StringVar(&k.highest, "highest", "200k", "rate beyond which it does not go")
 	f.DurationVar(&k.duration, "duration", 0, "length of every measured block instead of the experiment's")
 	f.DurationVar(&k.warmup, "warmup", 0, "length of every warm-up instead of the experiment's")
+	f.IntVar(&k.repeat, "repeat", 1, "whole searches of each topology")
 	f.StringVar(&k.runs, "results", filepath.Join("results", "runs"), "directory that keeps the runs")
+	f.StringVar(&k.resume, "resume", "", "go on with the search of this run directory; the search is that of the run")
 	return c
 }
 
-// The bracket's width, and how many steps an arm may take.
+// The bracket's width, and how many steps one repetition of an arm may take.
 const (
 	bracketWidth = 0.03
 	mostSteps    = 60
 )
 
-func (a *app) findCapacity(ctx context.Context, k *climbing, args []string) error {
+// session is the search that the arguments ask for.
+func (k *climbing) session(args []string) (s harness.CapacitySession, err error) {
+	if k.resume != "" {
+		if len(args) > 0 {
+			return s, usage("--resume takes the experiment from the run: leave out %s", args[0])
+		}
+		e, err := topologies.Load(filepath.Join(k.resume, results.ExperimentFile))
+		if err != nil {
+			return s, &exit{code: exitUsage, err: err, hint: "name the directory of a search, such as results/runs/capacity-ID"}
+		}
+		return harness.CapacitySession{Experiment: e, Resume: k.resume}, nil
+	}
+	if len(args) == 0 {
+		return s, usage("capacity needs an experiment FILE, or --resume RUN")
+	}
 	e, err := loadExperiment(args)
 	if err != nil {
-		return err
+		return s, err
 	}
 	if err := (harness.Overrides{Only: k.only, Duration: k.duration, Warmup: k.warmup}).Apply(e); err != nil {
-		return &exit{code: exitUsage, err: err, hint: "the experiment file and the flags together must make sense"}
+		return s, &exit{code: exitUsage, err: err, hint: "the experiment file and the flags together must make sense"}
 	}
-	search := harness.Search{Start: e.Load.Rates[0].F(), Width: bracketWidth, Steps: mostSteps}
+	if k.repeat < 1 {
+		return s, usage("--repeat %d: a search is made at least once", k.repeat)
+	}
+	search := results.Search{Start: e.Load.Rates[0].F(), Width: bracketWidth, Steps: mostSteps, Repeat: k.repeat}
 	if k.start != "" {
 		if search.Start, err = rate("--start", k.start); err != nil {
-			return err
+			return s, err
 		}
 	}
 	if search.Highest, err = rate("--highest", k.highest); err != nil {
+		return s, err
+	}
+	return harness.CapacitySession{Experiment: e, Runs: k.runs, Search: search}, nil
+}
+
+func (a *app) findCapacity(ctx context.Context, k *climbing, args []string) error {
+	s, err := k.session(args)
+	if err != nil {
 		return err
 	}
-	executable, err := os.Executable()
-	if err != nil {
+	if s.Executable, err = os.Executable(); err != nil {
 		return fmt.Errorf("finding this program: %w", err)
 	}
-	s := harness.CapacitySession{Experiment: e, Executable: executable, Runs: k.runs, Search: search,
-		Note: func(text string) { fmt.Fprintln(a.stderr, text) }}
+	s.Note = func(text string) { fmt.Fprintln(a.stderr, text) }
 	run, found, err := s.Do(ctx)
 	var unfit *harness.Unfit
 	switch {
 	case errors.As(err, &unfit):
 		return &exit{code: exitTarget, err: err, hint: "an arm must do what it declares before its capacity means something"}
+	case errors.Is(err, context.Canceled):
+		return &exit{code: exitInterrupted, err: errors.New("interrupted; what finished is kept"), hint: "go on with --resume " + run.Dir}
 	case err != nil:
 		return err
 	}
@@ -100,11 +135,11 @@ func rate(flag, text string) (float64, error) {
 }
 
 // judged says with its exit code where no bracket was found.
-func judged(found []harness.Capacity) error {
+func judged(found []capacity.Arm) error {
 	var open []string
 	for _, c := range found {
 		if c.Low == 0 || c.High == 0 {
-			open = append(open, c.Arm)
+			open = append(open, c.Name)
 		}
 	}
 	if len(open) == 0 {
@@ -113,49 +148,44 @@ func judged(found []harness.Capacity) error {
 	return &exit{code: exitCannotJudge, printed: true, err: fmt.Errorf("no bracket for %s", strings.Join(open, ", ")), hint: "the notes say why"}
 }
 
-func (a *app) printCapacity(run *results.Run, found []harness.Capacity) error {
+func (a *app) printCapacity(run *results.Run, found []capacity.Arm) error {
 	var b strings.Builder
 	t := tabwriter.NewWriter(&b, 2, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "arm\tcapacity\twidth\tp50, p99 at 50%\tp50, p99 at 80%\tsteps")
+	fmt.Fprintln(t, "arm\trepetition\tcapacity\twidth\tp50, p99 at 50%\tp50, p99 at 80%\tsteps")
 	for _, c := range found {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%d\n", c.Arm, bracket(c.Bracket), width(c.Bracket), waits(c, 0), waits(c, 1), c.Steps)
+		for i, r := range c.Repetitions {
+			fmt.Fprintf(t, "%s\t%d\t%s\t%s\t%s\t%s\t%d\n", c.Name, i+1, r.Bracket, width(r.Bracket), waits(r, 0), waits(r, 1), r.Steps)
+		}
 	}
 	if err := t.Flush(); err != nil {
 		return err
 	}
 	for _, c := range found {
-		if c.Note != "" {
-			fmt.Fprintf(&b, "%s: %s\n", c.Arm, c.Note)
+		if c.Spread > 0 {
+			fmt.Fprintf(&b, "%s: %d repetitions within %s, their middles %.1f%% apart\n", c.Name, len(c.Repetitions), capacity.Bracket{Low: c.Low, High: c.High}, 100*c.Spread)
+		}
+		for i, r := range c.Repetitions {
+			if r.Note != "" {
+				fmt.Fprintf(&b, "%s, repetition %d: %s\n", c.Name, i+1, r.Note)
+			}
 		}
 	}
 	fmt.Fprintf(&b, "\nrecords  %s\n", run.Dir)
 	return a.result(map[string]any{"capacities": found, "objectives": run.Plan.Objectives, "run": run.Dir}, b.String())
 }
 
-func bracket(b harness.Bracket) string {
-	switch {
-	case b.Low == 0 && b.High == 0:
-		return "not known"
-	case b.High == 0:
-		return fmt.Sprintf("at least %.0f/s", b.Low)
-	case b.Low == 0:
-		return fmt.Sprintf("below %.0f/s", b.High)
-	}
-	return fmt.Sprintf("%.0f to %.0f/s", b.Low, b.High)
-}
-
-func width(b harness.Bracket) string {
+func width(b capacity.Bracket) string {
 	if b.Low == 0 || b.High == 0 {
 		return "-"
 	}
 	return fmt.Sprintf("%.1f%%", 100*b.Width)
 }
 
-func waits(c harness.Capacity, i int) string {
-	if i >= len(c.Below) {
+func waits(r capacity.Repetition, i int) string {
+	if i >= len(r.Below) {
 		return "-"
 	}
-	b, m := c.Below[i], results.TimeQuantile(results.Response, 0.5)
+	b, m := r.Below[i], results.TimeQuantile(results.Response, 0.5)
 	if b.P50 == nil {
 		return string(b.Outcome)
 	}

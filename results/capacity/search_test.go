@@ -1,4 +1,4 @@
-package harness
+package capacity
 
 import (
 	"context"
@@ -75,7 +75,7 @@ func TestSearchWithoutEvidence(t *testing.T) {
 	s := Search{Start: 100, Highest: 1e6, Width: 0.03, Steps: 50}
 	b := find(t, s, func(rate float64) (Answer, error) {
 		if rate > 800 {
-			return Unknown, fmt.Errorf("%w at %g/s: the driver was the bottleneck", errNoEvidence, rate)
+			return Unknown, fmt.Errorf("%w at %g/s: the driver was the bottleneck", ErrNoEvidence, rate)
 		}
 		return Meets, nil
 	})
@@ -91,7 +91,7 @@ func TestSearchWithoutEvidence(t *testing.T) {
 			return Misses, nil
 		}
 		if rate < 1500 && rate > 800 && len(seen) > 7 {
-			return Unknown, errNoEvidence
+			return Unknown, ErrNoEvidence
 		}
 		return knee(1500)(rate)
 	})
