@@ -65,7 +65,7 @@ soak: ## every fuzz target for SOAK=10m each, a million requests, a thousand slo
 	     echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(SOAK) $$p || exit 1; \
 	   done; \
 	 done
-	$(GO) test -tags soak -run '^TestSoak' -v -timeout 30m ./proxies/gateway ./proxies/sidecar ./proxies/control ./harness/predict ./harness/cmd/crossroads
+	$(GO) test -tags soak -run '^TestSoak' -v -timeout 30m ./proxies/gateway ./proxies/sidecar ./proxies/control ./results ./harness/load ./harness/predict ./harness/cmd/crossroads
 
 clean: ## remove the programs; records and reports stay
 	rm -rf bin

@@ -16,10 +16,7 @@ import (
 	"crossroads/results/stats"
 )
 
-var (
-	noiseOf    = flag.String("noise", "", "write testdata/noise.json anew: the pairs are taken from this self-test's run directory")
-	noiseDraws = flag.Int("draws", 1000, "simulated runs for each number of rounds or pairs")
-)
+var noiseOf = flag.String("noise", "", "write testdata/noise.json anew: the pairs are taken from this self-test's run directory")
 
 // noise is what this project's runs measured where nothing changed, by metric: differences between an arm and direct about their centre,
 // in units of their cell's median deviation, and log ratios of the pairs of a duet about the centre of their arm: 0 where a version ran
@@ -44,6 +41,11 @@ func TestIntervalsHoldWhatWasInjected(t *testing.T) {
 	if *noiseOf != "" {
 		writeNoise(t, *noiseOf)
 	}
+	intervalsHold(t, 1000, []int{6, 12, 20}, []int{12, 24})
+}
+
+func intervalsHold(t *testing.T, draws int, rounds, pairs []int) {
+	t.Helper()
 	var n noise
 	text, err := os.ReadFile(noiseFile)
 	require.NoError(t, err)
@@ -51,27 +53,23 @@ func TestIntervalsHoldWhatWasInjected(t *testing.T) {
 	require.Len(t, n.Overheads, 3)
 	require.Len(t, n.LogRatios, 3)
 	for metric, pool := range n.Overheads {
-		for _, rounds := range []int{6, 8, 12, 20} {
-			held(t, metric+" overhead", pool, rounds, false)
+		for _, rounds := range rounds {
+			held(t, metric+" overhead", pool, draws, rounds, false)
 		}
 	}
 	for metric, pool := range n.LogRatios {
-		for _, pairs := range []int{12, 24, 60} {
-			held(t, metric+" log ratio", pool, pairs, true)
+		for _, pairs := range pairs {
+			held(t, metric+" log ratio", pool, draws, pairs, true)
 		}
 	}
 }
 
-func held(t *testing.T, what string, pool []float64, n int, flip bool) {
+func held(t *testing.T, what string, pool []float64, draws, n int, flip bool) {
 	t.Helper()
 	const effect = 0.37
 	centre := 0.0
 	if !flip {
 		centre = stats.HodgesLehmann(pool)
-	}
-	draws := *noiseDraws
-	if n > 24 {
-		draws /= 2 // their intervals take most of the time
 	}
 	random := rand.New(rand.NewPCG(uint64(n), 21))
 	d := make([]float64, n)
