@@ -101,7 +101,7 @@ func writeNoise(t *testing.T, selfTest string) {
 	for _, m := range []results.Metric{results.TimeQuantile(results.Response, 0.5), results.TimeQuantile(results.Response, 0.99), results.CPUPerRequest("")} {
 		for _, arm := range []string{"gateway", "mesh", "gateway+mesh"} {
 			for _, rate := range []float64{250, 500, 1000} {
-				n.Overheads[m.Name] = append(n.Overheads[m.Name], residuals(results.Overheads(sample, "direct", arm, rate, m))...)
+				n.Overheads[m.Name] = append(n.Overheads[m.Name], residuals(sample, arm, rate, m)...)
 			}
 		}
 	}
@@ -125,11 +125,16 @@ func trialsOf(t *testing.T, dir string) []results.Trial {
 	return trials
 }
 
-func residuals(o results.Overhead) []float64 {
+// residuals are the differences to direct, round by round, about their centre.
+func residuals(trials []results.Trial, arm string, rate float64, m results.Metric) []float64 {
+	direct, other := byRound(trials, "direct", rate, m), byRound(trials, arm, rate, m)
 	var d []float64
-	for _, p := range o.Pairs {
-		d = append(d, p.Arm-p.Direct)
+	for round, v := range other {
+		if at, ok := direct[round]; ok {
+			d = append(d, v-at)
+		}
 	}
+	slices.Sort(d)
 	centre, scale := stats.HodgesLehmann(d), stats.MAD(d)
 	if len(d) < 5 || scale == 0 {
 		return nil
@@ -140,14 +145,21 @@ func residuals(o results.Overhead) []float64 {
 	return d
 }
 
-// logRatios are what is left of the pairs' log ratios without their arm's change.
-func logRatios(trials []results.Trial, m results.Metric) []float64 {
-	left := map[int]float64{}
+// byRound is a metric of an arm's valid trials at a rate; 0 is every rate.
+func byRound(trials []results.Trial, arm string, rate float64, m results.Metric) map[int]float64 {
+	of := map[int]float64{}
 	for i := range trials {
-		if v, ok := m.Of(&trials[i]); ok && trials[i].Arm == "baseline" && trials[i].Outcome == results.Valid {
-			left[trials[i].Round] = v
+		t := &trials[i]
+		if v, ok := m.Of(t); ok && t.Arm == arm && (rate == 0 || t.Rate == rate) && t.Outcome == results.Valid {
+			of[t.Round] = v
 		}
 	}
+	return of
+}
+
+// logRatios are what is left of the pairs' log ratios without their arm's change.
+func logRatios(trials []results.Trial, m results.Metric) []float64 {
+	left := byRound(trials, "baseline", 0, m)
 	by := map[string][]float64{}
 	for i := range trials {
 		t := &trials[i]

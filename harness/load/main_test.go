@@ -33,15 +33,15 @@ func TestMain(m *testing.M) {
 
 // serveOrigin answers at once with 1 KiB, prints its URL, and ends with its stdin.
 func serveOrigin() int {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", "0.0.0.0:0") // on every loopback address: each has ephemeral ports of its own
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	body := make([]byte, 1024)
-	s := fasthttp.Server{NoDefaultDate: true, Handler: func(c *fasthttp.RequestCtx) { c.SetBody(body) }}
+	s := fasthttp.Server{NoDefaultDate: true, Concurrency: 1 << 20, Handler: func(c *fasthttp.RequestCtx) { c.SetBody(body) }}
 	go func() { _ = s.Serve(l) }()
-	fmt.Printf("http://%s\n", l.Addr())
+	fmt.Printf("http://127.0.0.1:%d\n", l.Addr().(*net.TCPAddr).Port)
 	_, _ = os.Stdin.Read(make([]byte, 1))
 	return 0
 }

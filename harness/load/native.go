@@ -21,8 +21,14 @@ type Native struct {
 	workers atomic.Pointer[[]*worker]
 }
 
-// warmDial is how long connections may take to open before the start. Those that are not open by then open when they are needed.
-const warmDial = 2 * time.Second
+// How long connections may take to open before the start, and how many a worker opens at the same time: a target's queue of connections
+// that it has not accepted is short, and what the kernel drops there is tried again only a second later. Those that are not open in time
+// open when they are needed.
+const (
+	warmDial     = 2 * time.Second
+	warmDialEach = 200 * time.Microsecond
+	dialAtOnce   = 256
+)
 
 // lead is the time between OnStart and the start, for the workers to get going.
 const lead = 5 * time.Millisecond
@@ -182,11 +188,16 @@ func newGroup(t Target, e *entry) *group {
 
 // warm opens every connection and waits until that is done or has failed.
 func (w *worker) warm(ctx context.Context) {
-	for i := range w.conns {
-		w.open(&w.conns[i])
-	}
-	end := time.Now().Add(warmDial)
-	for ctx.Err() == nil && time.Now().Before(end) && w.anyConnecting() {
+	end := time.Now().Add(warmDial + time.Duration(len(w.conns))*warmDialEach)
+	for next := 0; ctx.Err() == nil && time.Now().Before(end); {
+		under := w.connecting()
+		if next == len(w.conns) && under == 0 {
+			break
+		}
+		for ; next < len(w.conns) && under < dialAtOnce; under++ {
+			w.open(&w.conns[next])
+			next++
+		}
 		for _, e := range w.poll.wait(10 * time.Millisecond) {
 			if e.Fd != wakeTag {
 				w.ready(&w.conns[e.Fd], e.Events)
@@ -198,13 +209,15 @@ func (w *worker) warm(ctx context.Context) {
 	}
 }
 
-func (w *worker) anyConnecting() bool {
+// connecting counts the connections under way.
+func (w *worker) connecting() int {
+	n := 0
 	for i := range w.conns {
 		if w.conns[i].state == connecting {
-			return true
+			n++
 		}
 	}
-	return false
+	return n
 }
 
 func (w *worker) close() {

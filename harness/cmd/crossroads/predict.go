@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
+	"os"
+	"path/filepath"
 	"strings"
 	"text/tabwriter"
 
@@ -35,12 +38,14 @@ func (a *app) predict() *cobra.Command {
 	m := &measuring{}
 	var from []string
 	var verify bool
+	var out string
 	c := &cobra.Command{
 		Use: "predict FILE --from RUN,RUN", Short: "Say what a call graph and its topologies would cost, from runs of other ones",
 		Long: `Predict learns from runs of this machine what a visit of a service, a call and every kind of proxy crossing cost in CPU time, and what
 waking a process costs in time; it then simulates the call graph of FILE in each of its topologies and prints p50, p99 and CPU per
 request with intervals. Parts that no run measured (another gateway, another stage) are an error that names them. With --verify the
-experiment is then run, and the error of every number is printed.`,
+experiment is then run, and the error of every number is printed with a verdict: the aim is p50 within 10%, p99 within 25% and CPU
+within 10%, for every topology. --out keeps all of it as JSON, for results/baselines/predict.`,
 		Example: "  crossroads run chain && crossroads run fanout\n  crossroads predict storefront --from results/runs/CHAIN,results/runs/FANOUT\n" +
 			"  crossroads predict shop.yaml --from results/runs/CHAIN,results/runs/FANOUT --verify",
 		Args: cobra.ExactArgs(1),
@@ -48,16 +53,17 @@ experiment is then run, and the error of every number is printed.`,
 			if len(from) == 0 {
 				return usage("predict needs --from RUN,RUN: runs of chain and fanout on this machine, made with `crossroads run`")
 			}
-			return a.foretell(c.Context(), m, from, verify, args)
+			return a.foretell(c.Context(), m, from, verify, out, args)
 		},
 	}
 	m.flags(c)
 	c.Flags().StringSliceVar(&from, "from", nil, "run directories to learn from")
 	c.Flags().BoolVar(&verify, "verify", false, "measure the experiment afterwards and print the errors")
+	c.Flags().StringVar(&out, "out", "", "write predictions, measurements and errors to this file as JSON")
 	return c
 }
 
-func (a *app) foretell(ctx context.Context, m *measuring, from []string, verify bool, args []string) error {
+func (a *app) foretell(ctx context.Context, m *measuring, from []string, verify bool, out string, args []string) error {
 	e, err := m.experiment(args)
 	if err != nil {
 		return err
@@ -70,18 +76,45 @@ func (a *app) foretell(ctx context.Context, m *measuring, from []string, verify 
 	if err != nil {
 		return err
 	}
-	run := ""
+	told := telling{Experiment: e.Name, Predictions: all, Model: model, From: from}
 	if verify {
 		done, err := a.measure(ctx, m, args)
 		if err != nil {
 			return err
 		}
-		run = done.Dir
+		told.Run = done.Dir
 		if err := compareWith(done, all); err != nil {
 			return err
 		}
+		told.Verdict = judgedTelling(all)
 	}
-	return a.result(map[string]any{"predictions": all, "model": model, "run": run}, foretoldText(model, all, verify))
+	if out != "" {
+		if err := writeTelling(out, &told); err != nil {
+			return err
+		}
+	}
+	return a.result(&told, foretoldText(&told))
+}
+
+// telling is everything that predict says, as it is kept.
+type telling struct {
+	Experiment  string            `json:"experiment"`
+	From        []string          `json:"from"`
+	Predictions []foretold        `json:"predictions"`
+	Model       *predict.Model    `json:"model"`
+	Run         string            `json:"run,omitempty"`
+	Verdict     *foretellingFacts `json:"verdict,omitempty"`
+}
+
+func writeTelling(file string, t *telling) error {
+	text, err := json.MarshalIndent(t, "", "  ")
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", file, err)
+	}
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(file, append(text, '\n'), 0o644)
 }
 
 func learn(from []string, seed uint64) (*predict.Model, error) {
@@ -164,16 +197,16 @@ func compareWith(run *results.Run, all []foretold) error {
 	return nil
 }
 
-func foretoldText(model *predict.Model, all []foretold, verified bool) string {
+func foretoldText(told *telling) string {
 	var b strings.Builder
 	t := tabwriter.NewWriter(&b, 2, 0, 2, ' ', 0)
 	latency, cpu := results.TimeQuantile(results.Response, 0.5), results.CPUPerRequest("")
 	fmt.Fprint(t, "arm\trate\tp50\tp99\tCPU per request\tCPUs busy")
-	if verified {
+	if told.Verdict != nil {
 		fmt.Fprint(t, "\tmeasured p50\terror\tmeasured p99\terror\tmeasured CPU\terror")
 	}
 	fmt.Fprintln(t)
-	for _, f := range all {
+	for _, f := range told.Predictions {
 		fmt.Fprintf(t, "%s\t%g/s\t%s\t%s\t%s\t%.0f%%", f.Arm, f.Rate, within(latency, f.P50), within(latency, f.P99), within(cpu, f.CPU), 100*f.Busy)
 		if is := f.Measured; is != nil {
 			fmt.Fprintf(t, "\t%s\t%s\t%s", beside(latency, is.P50, f.P50), beside(latency, is.P99, f.P99), beside(cpu, is.CPU, f.CPU))
@@ -181,7 +214,10 @@ func foretoldText(model *predict.Model, all []foretold, verified bool) string {
 		fmt.Fprintln(t)
 	}
 	t.Flush()
-	fmt.Fprintf(&b, "\nlearnt from %d measured cells; in brackets 95%% of cells like those\n", model.Cells)
+	fmt.Fprintf(&b, "\nlearnt from %d measured cells; in brackets 95%% of cells like those\n", told.Model.Cells)
+	if v := told.Verdict; v != nil {
+		fmt.Fprintln(&b, v.text())
+	}
 	return b.String()
 }
 
@@ -193,5 +229,9 @@ func beside(m results.Metric, is float64, of predict.Value) string {
 	if is == 0 || math.IsNaN(is) {
 		return "none\t-"
 	}
-	return fmt.Sprintf("%s\t%+.0f%%", m.Format(is), 100*(of.Value/is-1))
+	outside := ""
+	if is < of.Low || is > of.High {
+		outside = " (outside)"
+	}
+	return fmt.Sprintf("%s\t%+.0f%%%s", m.Format(is), 100*(of.Value/is-1), outside)
 }
