@@ -60,18 +60,18 @@ func (a *Arm) Encrypts() bool {
 	return m != nil && m.Sidecars == SidecarsBoth && m.MTLS != MTLSOff
 }
 
-// EntryEncrypts says whether a gateway's calls to the entry service are mutual TLS: the reference gateway holds an SVID of its own
-// and the entry service has an inbound sidecar that takes it.
+// EntryEncrypts says whether a gateway's calls to the entry service are mutual TLS: every gateway but the floor relay holds an SVID of its
+// own, and the entry service has an inbound sidecar that takes it.
 func (a *Arm) EntryEncrypts() bool {
 	m, g := a.Topology.Mesh, a.Topology.Gateway
-	return g != nil && g.Use == Reference && m != nil && m.MTLS != MTLSOff && a.Inbound(a.Experiment.Application.Entry)
+	return g != nil && g.Use != Relay && m != nil && m.MTLS != MTLSOff && a.Inbound(a.Experiment.Application.Entry)
 }
 
-// NeedsControl says whether the arm has a control plane: it issues the SVIDs, so only mutual TLS needs it.
-// Rivals' certificates are issued by the deployer.
+// NeedsControl says whether the arm has a control plane: it issues the SVIDs, so only mutual TLS needs it. Rivals cannot ask one; where one
+// of them stands, the deployer issues everybody's certificates.
 func (a *Arm) NeedsControl() bool {
 	m := a.Topology.Mesh
-	return m != nil && m.MTLS != MTLSOff && !a.RivalSidecars()
+	return m != nil && m.MTLS != MTLSOff && !a.RivalSidecars() && !a.RivalGateway()
 }
 
 // NeedsIssuer says whether the arm has an authorization server: its gateway asks one about tokens.
@@ -118,6 +118,12 @@ func (a *Arm) Told() (entry, perEdge int) {
 
 // RelayGateway says that the floor relay stands in the gateway's place.
 func (a *Arm) RelayGateway() bool { g := a.Topology.Gateway; return g != nil && g.Use == Relay }
+
+// RivalGateway says that a proxy which we did not write stands in the gateway's place.
+func (a *Arm) RivalGateway() bool {
+	g := a.Topology.Gateway
+	return g != nil && g.Use != Reference && g.Use != Relay
+}
 
 // RelaySidecars says that floor relays stand in the sidecars' place.
 func (a *Arm) RelaySidecars() bool { m := a.Topology.Mesh; return m != nil && m.Use == Relay }

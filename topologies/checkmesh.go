@@ -39,14 +39,17 @@ func (c *checker) mesh(name, path string, m *Mesh) {
 		c.rivalSidecars(name, path, m)
 		return
 	}
-	if g := c.e.Topologies.At(name).Gateway; g != nil && g.Use != Reference && m.Sidecars != SidecarsClient && m.MTLS == MTLSStrict {
-		c.report(path+".mtls", "mtls: strict would refuse a gateway by %s: only the reference gateway holds an SVID; write mtls: permissive or off", g.Use)
+	g := c.e.Topologies.At(name).Gateway
+	if g != nil && g.Use == Relay && m.Sidecars != SidecarsClient && m.MTLS == MTLSStrict {
+		c.report(path+".mtls", "mtls: strict would refuse a relay in the gateway's place: it holds no SVID; write mtls: permissive or off")
 	}
+	gatewayOnly := g != nil && len(c.e.edges()) == 0 // nobody else calls a service
 	switch {
 	case m.Sidecars == SidecarsClient && m.MTLS != MTLSOff:
 		c.report(path+".mtls", "mtls: %s needs a sidecar at both ends of a call, here are only the callers': write mtls: off or sidecars: both", m.MTLS)
-	case m.Sidecars == SidecarsServer && m.MTLS == MTLSStrict:
-		c.report(path+".mtls", "mtls: strict would refuse every call, as callers have no sidecar here: write mtls: off, permissive, or sidecars: both")
+	case m.Sidecars == SidecarsServer && m.MTLS == MTLSStrict && !gatewayOnly:
+		c.report(path+".mtls", "mtls: strict would refuse every call, as callers have no sidecar here: write mtls: off, permissive, or sidecars: both; "+
+			"strict needs a gateway as the only caller")
 	}
 	proved := m.Sidecars == SidecarsBoth && m.MTLS != MTLSOff
 	if m.Authorization != ModeOff && !proved {
@@ -81,8 +84,8 @@ func (c *checker) rivalSidecars(name, path string, m *Mesh) {
 	if m.Breaker == ModeOn && m.Use != "envoy" {
 		c.report(path+".breaker", "%s takes an endpoint out by rules of its own that are not the breaker's: write off, or use: reference or envoy", m.Use)
 	}
-	if c.e.Topologies.At(name).Gateway != nil {
-		c.report(path+".use", "a gateway in front of sidecars by %s is not rendered: leave the gateway out, or use: reference", m.Use)
+	if g := c.e.Topologies.At(name).Gateway; g != nil && g.Use == Relay && m.MTLS == MTLSStrict {
+		c.report(path+".mtls", "mtls: strict would refuse a relay in the gateway's place: it holds no SVID; write mtls: off")
 	}
 }
 

@@ -180,7 +180,10 @@ func TestHopsFollowFromTheTopology(t *testing.T) {
 		{"{gateway: {}, mesh: {mtls: off}}", 2, 2, 0, 11, false},
 		{"{gateway: {}, mesh: {sidecars: client}}", 1, 1, 0, 9, false},
 		{"{gateway: {}, mesh: {sidecars: server, mtls: permissive}}", 2, 1, 1, 12, true},
-		{"{gateway: {use: nginx}, mesh: {mtls: permissive}}", 2, 2, 4, 12, true},
+		{"{gateway: {use: nginx}, mesh: {mtls: permissive}}", 2, 2, 5, 11, false},
+		{"{gateway: {use: nginx}, mesh: {use: envoy}}", 2, 2, 5, 11, false},
+		{"{gateway: {}, mesh: {use: envoy}}", 2, 2, 5, 11, false},
+		{"{gateway: {use: relay}, mesh: {mtls: permissive}}", 2, 2, 4, 12, true},
 		{"{external: {url: http://127.0.0.1:8080}}", 0, 0, 0, 0, false},
 	} {
 		a := parse(t, application+"  x: "+c.topology+"\n").Arms()[0]

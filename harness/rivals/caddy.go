@@ -26,7 +26,8 @@ func caddyRefuses(s topologies.GatewayStages) *refusal {
 const caddyReady = "/.well-known/crossroads-ready"
 
 // caddyJSON: Caddy replaces X-Forwarded-For, -Proto and -Host by itself, as no client is trusted. Keys are compared as they are; two in one
-// request are read as one, which nobody has.
+// request are read as one, which nobody has. An endpoint's certificate is verified by its DNS name: Caddy reads no URI SAN. The lowest
+// version of TLS cannot be set here; sidecars speak 1.3 only.
 const caddyJSON = `{
   "admin": {"disabled": true, "config": {"persist": false}},
   "logging": {"logs": {"default": {"level": "ERROR"}}},
@@ -83,6 +84,14 @@ const caddyJSON = `{
                   },
                   "transport": {
                     "protocol": "http",
+{{- with .TLS}}
+                    "tls": {
+                      "root_ca_pem_files": ["{{.Roots}}"],
+                      "client_certificate_file": "{{.Certificate}}",
+                      "client_certificate_key_file": "{{.Key}}",
+                      "server_name": "{{$.Host}}"
+                    },
+{{- end}}
                     "versions": ["1.1"],
                     "compression": false,
                     "dial_timeout": "{{.Connect}}",

@@ -25,7 +25,7 @@ func envoyRefuses(s topologies.GatewayStages) *refusal {
 // reference gateway's: one for every consumer, or address where nobody authenticates, made when it is first seen; the policy of one
 // consumer is a descriptor that nobody else's requests have. The bucket beside the descriptors is for requests without one, of which there
 // are none.
-const envoyStages = `{{- define "bucket"}}token_bucket: {max_tokens: {{.Burst}}, tokens_per_fill: {{.Tokens}}, fill_interval: {{.Per}}}{{end}}
+const envoyStages = `{{define "bucket"}}token_bucket: {max_tokens: {{.Burst}}, tokens_per_fill: {{.Tokens}}, fill_interval: {{.Per}}}{{end}}
 {{- define "stages"}}
 {{- if .KeyAuth}}
           - name: envoy.filters.http.api_key_auth
@@ -134,6 +134,20 @@ static_resources:
         "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
         common_http_protocol_options: {idle_timeout: {{.Seconds .Pooled}}}
         explicit_http_config: {http_protocol_options: {}}
+{{- with .TLS}}
+    transport_socket:
+      name: envoy.transport_sockets.tls
+      typed_config:
+        "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext
+        sni: {{$.Host}}
+        common_tls_context:
+          tls_params: {tls_minimum_protocol_version: TLSv1_3, tls_maximum_protocol_version: TLSv1_3}
+          tls_certificates: [{certificate_chain: {filename: "{{.Certificate}}"}, private_key: {filename: "{{.Key}}"}}]
+          alpn_protocols: [http/1.1]
+          validation_context:
+            trusted_ca: {filename: "{{.Roots}}"}
+            match_typed_subject_alt_names: [{san_type: URI, matcher: {exact: "{{$.Identity}}"}}]
+{{- end}}
     load_assignment:
       cluster_name: entry
       endpoints:

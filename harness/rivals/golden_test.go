@@ -20,6 +20,7 @@ var update = flag.Bool("update", false, "rewrite golden files")
 func TestRenderings(t *testing.T) {
 	for _, r := range rivals.All() {
 		holds(t, r, "plain", topologies.GatewayStages{})
+		encrypts(t, r)
 	}
 	key := &topologies.StageMode{Mode: topologies.ModeOn}
 	limit := &topologies.RateLimitStage{Mode: topologies.ModeOn, Rate: 100_000, Burst: 10_000}
@@ -42,12 +43,28 @@ func TestRenderings(t *testing.T) {
 
 func holds(t *testing.T, r rivals.Rival, name string, stages topologies.GatewayStages) {
 	matches(t, r, name, func(found rivals.Found, dir string) (process.RivalProgram, error) {
-		return found.Render(process.RivalSpec{
-			ID: "gateway-1", Gateway: topologies.Gateway{Use: r.Name, Replicas: 1, Stages: stages},
-			Listen: "127.0.0.1:8080", Admin: "127.0.0.1:9901", Upstream: []string{"127.0.0.1:9000", "127.0.0.1:9001"}, Host: "app",
-			Dir: dir, Private: "/private", CPUs: []int{2, 3}, Connections: 64,
-		})
+		s := inFront(r, dir)
+		s.Gateway.Stages = stages
+		return found.Render(s)
 	})
+}
+
+// encrypts holds a rival in front of sidecars that ask for a certificate and show their own.
+func encrypts(t *testing.T, r rivals.Rival) {
+	matches(t, r, "mtls", func(found rivals.Found, dir string) (process.RivalProgram, error) {
+		s := inFront(r, dir)
+		s.Identity = "spiffe://mesh/ns/default/sa/app"
+		s.TLS = &process.RivalTLS{Certificate: "/private/g.crt", Key: "/private/g.key", Roots: "/private/roots.pem", Both: "/private/g.pem", Domain: "spiffe://mesh/"}
+		return found.Render(s)
+	})
+}
+
+func inFront(r rivals.Rival, dir string) process.RivalSpec {
+	return process.RivalSpec{
+		ID: "gateway-1", Gateway: topologies.Gateway{Use: r.Name, Replicas: 1},
+		Listen: "127.0.0.1:8080", Admin: "127.0.0.1:9901", Upstream: []string{"127.0.0.1:9000", "127.0.0.1:9001"}, Host: "app",
+		Dir: dir, Private: "/private", CPUs: []int{2, 3}, Connections: 64,
+	}
 }
 
 // besides holds a rival in a sidecar's place to its file: with everything, and a service that calls nobody in plaintext.

@@ -39,6 +39,9 @@ const haproxyCfg = `# {{.ID}}: HAProxy in the gateway's place, rendered by cross
 global
     nbthread {{.Workers}}
     fd-hard-limit 65536
+{{- if .TLS}}
+    ssl-default-server-options ssl-min-ver TLSv1.3
+{{- end}}
 
 defaults
     mode http
@@ -82,6 +85,7 @@ backend entry
     http-reuse always
 {{- range $i, $address := .Upstream}}
     server entry-{{inc $i}} {{$address}} pool-max-conn {{$.MaxIdle}} pool-purge-delay {{$.Seconds $.Pooled}}
+{{- with $.TLS}} ssl crt {{.Both}} ca-file {{.Roots}} verify required verifyhost {{$.Host}} sni str({{$.Host}}) alpn http/1.1{{end}}
 {{- end}}
 {{range .Limits}}
 backend {{.Name}}

@@ -39,11 +39,11 @@ var programs = sync.OnceValues(func() (map[string]string, error) {
 	if programsDir, err = os.MkdirTemp("", "rivals-test-"); err != nil {
 		return nil, err
 	}
-	build := exec.Command("go", "build", "-trimpath", "-o", programsDir+"/", "crossroads/harness/cmd/workload", "crossroads/proxies/cmd/sidecar", "crossroads/proxies/cmd/control")
+	build := exec.Command("go", "build", "-trimpath", "-o", programsDir+"/", "crossroads/harness/cmd/workload", "crossroads/proxies/cmd/gateway", "crossroads/proxies/cmd/sidecar", "crossroads/proxies/cmd/control")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as the Makefile builds them, so that the two share the build cache
 	build.Stderr = os.Stderr
 	found := map[string]string{"crossroads": self}
-	for _, kind := range []string{deploy.KindWorkload, deploy.KindSidecar, deploy.KindControl} {
+	for _, kind := range []string{deploy.KindWorkload, deploy.KindGateway, deploy.KindSidecar, deploy.KindControl} {
 		found[kind] = filepath.Join(programsDir, kind)
 	}
 	return found, build.Run()
@@ -51,9 +51,14 @@ var programs = sync.OnceValues(func() (map[string]string, error) {
 
 func deployer(t *testing.T, set rivals.Set, temp string) *process.Deployer {
 	t.Helper()
+	return deployerOf(t, set.Renderers(), temp)
+}
+
+func deployerOf(t *testing.T, renderers map[string]process.RivalRenderer, temp string) *process.Deployer {
+	t.Helper()
 	binaries, err := programs()
 	require.NoError(t, err)
-	d, err := process.New(process.Config{Binaries: binaries, Dir: filepath.Join(programsDir, "logs"), Temp: temp, Rivals: set.Renderers()})
+	d, err := process.New(process.Config{Binaries: binaries, Dir: filepath.Join(programsDir, "logs"), Temp: temp, Rivals: renderers})
 	require.NoError(t, err)
 	return d
 }

@@ -110,7 +110,16 @@ const nginxConf = `# {{.ID}}: nginx in the gateway's place, rendered by crossroa
             add_header RateLimit-Policy '{{$.Policies}}' always;
 {{- end}}
 {{- end}}
-            proxy_pass http://entry;
+            proxy_pass {{if .TLS}}https{{else}}http{{end}}://entry;
+{{- with .TLS}}
+            proxy_ssl_protocols TLSv1.3;
+            proxy_ssl_certificate {{.Certificate}};
+            proxy_ssl_certificate_key {{.Key}};
+            proxy_ssl_trusted_certificate {{.Roots}};
+            proxy_ssl_verify on; # by DNS name: it reads no URI SAN
+            proxy_ssl_name {{$.Host}};
+            proxy_ssl_server_name on;
+{{- end}}
             proxy_http_version 1.1;
             proxy_request_buffering off;
             proxy_max_temp_file_size 0;

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"crossroads/harness/deploy"
+	"crossroads/harness/deploy/process"
 	"crossroads/harness/parity"
 	"crossroads/harness/rivals"
 	workloads "crossroads/harness/workload"
@@ -35,7 +36,7 @@ topologies:
   plain: {gateway: {use: RIVAL}}
   two: {gateway: {use: RIVAL, replicas: 2}}
   mesh: {gateway: {use: RIVAL}, mesh: {mtls: off}}
-  permissive: {gateway: {use: RIVAL}, mesh: {mtls: permissive}}
+  strict: {gateway: {use: RIVAL}, mesh: {mtls: strict}}
 load:
   rates: [100]
   requests:
@@ -51,6 +52,7 @@ topologies:
   key: {gateway: {use: RIVAL, stages: {key_auth: on}}}
   limit: {gateway: {use: RIVAL, stages: {rate_limit: {rate: 100k, burst: 10k}}}}
   all: {gateway: {use: RIVAL, stages: {key_auth: on, rate_limit: {rate: 100k, burst: 10k}}}}
+  mtls: {gateway: {use: RIVAL}, mesh: {sidecars: server, mtls: strict}}
   low: {gateway: {use: RIVAL, stages: {rate_limit: {rate: 2, burst: 3}}}}
 load: {rates: [1], requests: [{path: /, headers: {X-Api-Key: demo}}]}
 `
@@ -67,6 +69,8 @@ application:
 topologies:
   strict: {mesh: {use: RIVAL, mtls: strict}}
   plain: {mesh: {use: RIVAL, mtls: off, balance: least_request}}
+  front: {gateway: {use: RIVAL}, mesh: {use: RIVAL, mtls: strict}}
+  under-reference: {gateway: {}, mesh: {use: RIVAL, mtls: strict}}
 load:
   rates: [100]
   requests: [{path: "/a%20b?c=d&e=%2F"}, {method: POST, path: /orders, body: {size: 300KiB}}]
@@ -79,16 +83,16 @@ func TestParity(t *testing.T) {
 			t.Parallel()
 			found := find(t, r.Name)
 			set := rivals.Set{r.Name: found}
-			passes(t, set, strings.ReplaceAll(shop, "RIVAL", r.Name), "plain", "two", "mesh", "permissive")
+			passes(t, set, strings.ReplaceAll(shop, "RIVAL", r.Name), "plain", "two", "mesh", "strict")
 			if r.Name == "nginx" || r.Name == "haproxy" || r.Name == "envoy" {
-				passes(t, set, strings.ReplaceAll(sidecars, "RIVAL", r.Name), "strict", "plain")
+				passes(t, set, strings.ReplaceAll(sidecars, "RIVAL", r.Name), "strict", "plain", "front", "under-reference")
 			}
 			guarded := strings.ReplaceAll(stages, "RIVAL", r.Name)
 			if r.Name == "caddy" { // has no limit
-				passes(t, set, guarded, "key")
+				passes(t, set, guarded, "key", "mtls")
 				return
 			}
-			passes(t, set, guarded, "key", "limit", "all")
+			passes(t, set, guarded, "limit", "all", "mtls")
 		})
 	}
 }
@@ -269,6 +273,42 @@ func TestLimitActs(t *testing.T) {
 			}
 			require.Equal(t, []int{200, 200, 200}, statuses[:3], "the burst passes")
 			require.Contains(t, statuses[3:], http.StatusTooManyRequests)
+		})
+	}
+}
+
+// mistaken renders a rival that expects another service behind the address, or another authority behind the certificate.
+type mistaken struct {
+	rivals.Found
+	about func(*process.RivalSpec)
+}
+
+func (m mistaken) Render(s process.RivalSpec) (process.RivalProgram, error) {
+	m.about(&s)
+	return m.Found.Render(s)
+}
+
+// TestEndpointsAreVerified: a rival hands nothing on to an endpoint that does not prove what it should, neither to another service of the
+// mesh nor to one that somebody else vouches for.
+func TestEndpointsAreVerified(t *testing.T) {
+	for _, r := range rivals.All() {
+		t.Run(r.Name, func(t *testing.T) {
+			t.Parallel()
+			found := find(t, r.Name)
+			for what, about := range map[string]func(*process.RivalSpec){
+				"another service":   func(s *process.RivalSpec) { s.Host, s.Identity = "other", s.Identity+"-other" },
+				"another authority": func(s *process.RivalSpec) { s.TLS.Roots = s.TLS.Certificate },
+			} {
+				d := deployerOf(t, map[string]process.RivalRenderer{r.Name: mistaken{found, about}}, t.TempDir())
+				arm, _ := parse(t, strings.ReplaceAll(stages, "RIVAL", r.Name)).Arm("mtls")
+				running, err := d.Deploy(t.Context(), arm)
+				require.NoError(t, err, notReady(err))
+				response, err := http.Get(running.Entries()[0].URL)
+				require.NoError(t, err)
+				require.NoError(t, response.Body.Close())
+				require.Contains(t, []int{http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable}, response.StatusCode, what)
+				require.NoError(t, running.Close(t.Context()))
+			}
 		})
 	}
 }

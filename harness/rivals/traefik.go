@@ -72,11 +72,19 @@ const traefikRoutes = `http:
         serversTransport: pool
         servers:
 {{- range .Upstream}}
-        - url: "http://{{.}}"
+        - url: "{{if $.TLS}}https{{else}}http{{end}}://{{.}}"
 {{- end}}
   serversTransports:
     pool:
       maxIdleConnsPerHost: {{.MaxIdle}}
+{{- with .TLS}}
+      disableHTTP2: true
+      certificates: [{certFile: "{{.Certificate}}", keyFile: "{{.Key}}"}]
+      rootCAs: ["{{.Roots}}"]
+      serverName: {{$.Host}}
+      peerCertURI: "{{$.Identity}}" # verified with the chain; the name is not looked at besides
+      insecureSkipVerify: true
+{{- end}}
       forwardingTimeouts: {dialTimeout: {{.Connect}}, responseHeaderTimeout: {{.Timeout}}, idleConnTimeout: {{.Pooled}}}
 `
 

@@ -38,7 +38,7 @@ func (l *layout) gateway(n *node) config.Gateway {
 	g.Version, g.Name, g.Listen, g.Admin.Address = 1, n.ID, []config.Listener{{Address: n.ports[portHTTP]}}, n.ports[portAdmin]
 	g.Drain.Grace, g.Ledger = units.Duration(drainGrace), ledgerOf(l.arm.Topology.Gateway.Ledger)
 	if l.encrypted() {
-		g.Identity = l.identity(gatewayID)
+		g.Identity = l.identity(n, gatewayID)
 	}
 	for _, service := range l.entered() {
 		g.Upstreams.Set(service, l.upstream(service))

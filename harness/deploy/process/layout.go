@@ -16,7 +16,8 @@ type node struct {
 	ports  map[string]string // host:port by purpose
 	log    string
 	config string
-	access string // its access log, where it writes one
+	access string    // its access log, where it writes one
+	tls    *RivalTLS // its certificate, where the deployer issues it
 }
 
 // Purposes of ports, as deploy.Process shows them.
@@ -43,7 +44,6 @@ type layout struct {
 	addresses []string // every host:port taken
 	sockets   int      // Unix sockets named
 	private   string   // keys, tokens
-	issued    *issuer  // of rivals' certificates; nil until one is asked for
 	logs      string   // logs and rendered files
 }
 

@@ -38,7 +38,7 @@ func (l *layout) callersOf(service string) []string {
 	}
 	switch {
 	case !slices.Contains(l.entered(), service):
-	case len(l.gateways) > 0 && l.reference():
+	case len(l.gateways) > 0 && !l.arm.RelayGateway():
 		callers = append(callers, gatewayID)
 	default:
 		callers = append(callers, config.Unauthenticated)

@@ -48,6 +48,9 @@ func (d *Deployer) render(l *layout) (map[string]program, error) {
 	if err := os.WriteFile(file, experiment, 0o644); err != nil {
 		return nil, fmt.Errorf("writing the experiment for the workload: %w", err)
 	}
+	if err := l.proveAll(); err != nil {
+		return nil, err
+	}
 	programs := map[string]program{}
 	for _, n := range l.nodes {
 		var p program
@@ -146,7 +149,7 @@ func (l *layout) identities() []string {
 			ids = append(ids, serviceID+service)
 		}
 	}
-	if len(l.gateways) > 0 && l.reference() {
+	if len(l.gateways) > 0 && !l.arm.RelayGateway() {
 		ids = append(ids, gatewayID)
 	}
 	return ids
@@ -173,8 +176,12 @@ func endpointsAt(addresses []string, identity string) []config.Endpoint {
 	return endpoints
 }
 
-// identity is how a proxy gets its SVID from the deployment's control plane; nil where there is none.
-func (l *layout) identity(id string) *config.Identity {
+// identity is how a proxy gets its SVID: from the deployment's control plane, or out of files where rivals stand that cannot ask one. nil in
+// plaintext.
+func (l *layout) identity(n *node, id string) *config.Identity {
+	if n.tls != nil {
+		return &config.Identity{TrustDomain: trustDomain, ID: id, Files: &config.IdentityFiles{Certificate: n.tls.Certificate, Key: n.tls.Key, Bundle: n.tls.Roots}}
+	}
 	if l.control == nil {
 		return nil
 	}
@@ -201,7 +208,7 @@ func (l *layout) sidecar(n *node) config.Sidecar {
 	var s config.Sidecar
 	s.SetDefaults()
 	s.Version, s.Service, s.Admin.Address = 1, n.Service, n.ports[portAdmin]
-	s.Identity, s.MTLS, s.Drain.Grace = l.identity(serviceID+n.Service), l.mtls(), units.Duration(drainGrace)
+	s.Identity, s.MTLS, s.Drain.Grace = l.identity(n, serviceID+n.Service), l.mtls(), units.Duration(drainGrace)
 	s.Ledger = ledgerOf(l.arm.Topology.Mesh.Ledger)
 	if l.arm.Inbound(n.Service) {
 		s.Inbound = &config.Inbound{Listen: n.ports[portInbound], App: l.appOf(n), Authorization: l.authorization(n.Service)}
@@ -218,8 +225,7 @@ func (l *layout) sidecar(n *node) config.Sidecar {
 	return s
 }
 
-// outbound is how a sidecar calls others: endpoints from the control plane, or written down where there is none, which is without
-// mutual TLS only.
+// outbound is how a sidecar calls others: endpoints from the control plane, or written down where there is none.
 func (l *layout) outbound(n *node) *config.Outbound {
 	m := l.arm.Topology.Mesh
 	o := &config.Outbound{}
@@ -242,6 +248,9 @@ func (l *layout) outbound(n *node) *config.Outbound {
 	for _, service := range l.callees(n.Service) {
 		u := *terms
 		u.Endpoints = endpointsAt(l.addressesOf(service), "")
+		if l.encrypted() {
+			u.Endpoints = endpointsAt(l.addressesOf(service), serviceID+service)
+		}
 		o.Upstreams.Set(service, u)
 	}
 	return o

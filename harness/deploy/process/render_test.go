@@ -1,7 +1,9 @@
 package process
 
 import (
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"os"
 	"path/filepath"
 	"slices"
@@ -314,10 +316,27 @@ func TestRivals(t *testing.T) {
 
 	r, err = renderArm(t, "nginx+mesh", rivals)
 	require.NoError(t, err)
-	require.Equal(t, []string{r.node(t, "sidecar-front-1").ports["inbound"]}, renderer.asked.Upstream, "in plaintext, which permissive admits")
-	require.NotContains(t, r.identities(), gatewayID)
+	require.Equal(t, []string{r.node(t, "sidecar-front-1").ports["inbound"]}, renderer.asked.Upstream)
+	require.Nil(t, r.layout.control, "nobody asks it")
+	require.Equal(t, serviceID+"front", renderer.asked.Identity)
+	require.Equal(t, gatewayID, names(t, renderer.asked.TLS.Certificate).URIs[0].String())
 
-	r.arm.Topology.Mesh.MTLS = topologies.MTLSStrict
-	_, err = (&Deployer{config: Config{Rivals: rivals}}).gateway(r.layout, r.node(t, "gateway-1"))
-	require.ErrorContains(t, err, "nginx has no SVID, which sidecars demand under mtls: strict")
+	s, err := config.LoadSidecar(r.node(t, "sidecar-front-1").config)
+	require.NoError(t, err)
+	require.Equal(t, serviceID+"front", s.Identity.ID)
+	certificate := names(t, s.Identity.Files.Certificate)
+	require.Equal(t, []string{"front"}, certificate.DNSNames, "for rivals that verify names only")
+	require.Equal(t, serviceID+"front", certificate.URIs[0].String())
+	stock, _ := s.Outbound.Upstreams.Get("stock")
+	require.Equal(t, serviceID+"stock", stock.Endpoints[0].Identity, "without discovery, identities stand in the file")
+}
+
+func names(t *testing.T, file string) *x509.Certificate {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	block, _ := pem.Decode(text)
+	certificate, err := x509.ParseCertificate(block.Bytes)
+	require.NoError(t, err)
+	return certificate
 }

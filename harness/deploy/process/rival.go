@@ -20,13 +20,15 @@ type RivalRenderer interface {
 type RivalSpec struct {
 	ID       string // gateway-1
 	Gateway  topologies.Gateway
-	Listen   string   // host:port for the load
-	Admin    string   // host:port it may use for status or administration
-	Upstream []string // host:port of every endpoint of the entry service, plaintext
-	Host     string   // name of the entry service
-	Dir      string   // for its configuration; kept with the run's logs
-	Private  string   // for whatever must not be kept: PID files, sockets, caches
-	CPUs     []int    // CPUs it is bound to; empty: all are shared
+	Listen   string    // host:port for the load
+	Admin    string    // host:port it may use for status or administration
+	Upstream []string  // host:port of every endpoint of the entry service
+	Host     string    // name of the entry service
+	Identity string    // SPIFFE ID that an endpoint must prove; "" in plaintext
+	TLS      *RivalTLS // what it proves itself by to the endpoints; nil: plaintext
+	Dir      string    // for its configuration; kept with the run's logs
+	Private  string    // for whatever must not be kept: PID files, sockets, caches
+	CPUs     []int     // CPUs it is bound to; empty: all are shared
 
 	Connections int // the most that the load opens at a time
 }
@@ -57,8 +59,8 @@ type RivalCallee struct {
 	Identity  string   // SPIFFE ID that an endpoint must prove; "" in plaintext
 }
 
-// RivalTLS is what a rival proves itself by and whom it believes. The certificate has one URI SAN, the SPIFFE ID, and the service's name as
-// a DNS SAN, for programs that verify names only.
+// RivalTLS is what a proxy proves itself by and whom it believes, where there is no control plane to ask. The certificate has one URI SAN,
+// the SPIFFE ID, and the service's name as a DNS SAN, for programs that verify names only.
 type RivalTLS struct {
 	Certificate, Key, Roots string // files, PEM
 	Both                    string // certificate and key in one file
@@ -80,14 +82,15 @@ func (d *Deployer) rival(l *layout, n *node, use string) (program, error) {
 	if !known {
 		return program{}, fmt.Errorf("topology %s: no deployer for gateway %q: known are %s", l.arm.Name, use, strings.Join(d.gateways(), ", "))
 	}
-	if l.mtls() == topologies.MTLSStrict {
-		return program{}, fmt.Errorf("topology %s: %s has no SVID, which sidecars demand under mtls: strict: use the reference gateway, or write mtls: permissive or off", l.arm.Name, use)
-	}
-	p, err := renderer.Render(RivalSpec{
+	s := RivalSpec{
 		ID: n.ID, Gateway: *l.arm.Topology.Gateway, Listen: n.ports[portHTTP], Admin: n.ports[portAdmin],
 		Upstream: l.addressesOf(l.entry()), Host: l.entry(), Dir: l.logs, Private: filepath.Clean(l.private),
-		CPUs: cpusFor(l.arm.Experiment.Placement, n.Kind), Connections: slices.Max(append([]int{1}, l.arm.Experiment.Load.Connections...)),
-	})
+		CPUs: cpusFor(l.arm.Experiment.Placement, n.Kind), Connections: slices.Max(append([]int{1}, l.arm.Experiment.Load.Connections...)), TLS: n.tls,
+	}
+	if s.TLS != nil {
+		s.Identity = serviceID + l.entry()
+	}
+	p, err := renderer.Render(s)
 	if err != nil {
 		return program{}, fmt.Errorf("rendering %s as %s: %w", n.ID, use, err)
 	}
@@ -104,13 +107,7 @@ func (d *Deployer) rivalBeside(l *layout, n *node) (program, error) {
 	s := RivalSidecar{
 		ID: n.ID, Service: n.Service, Mesh: *l.arm.Topology.Mesh, Inbound: n.ports[portInbound], Ingress: n.ports[portIngress],
 		Outbound: n.ports[portOutbound], Admin: n.ports[portAdmin], App: l.appOf(n), Dir: l.logs, Private: filepath.Clean(l.private),
-		CPUs: cpusFor(l.arm.Experiment.Placement, n.Kind), Connections: slices.Max(append([]int{1}, l.arm.Experiment.Load.Connections...)),
-	}
-	if l.encrypted() {
-		var err error
-		if s.TLS, err = l.prove(n); err != nil {
-			return program{}, err
-		}
+		CPUs: cpusFor(l.arm.Experiment.Placement, n.Kind), Connections: slices.Max(append([]int{1}, l.arm.Experiment.Load.Connections...)), TLS: n.tls,
 	}
 	for _, callee := range l.callees(n.Service) {
 		c := RivalCallee{Service: callee, Endpoints: l.addressesOf(callee)}
