@@ -53,6 +53,9 @@ rivals: ## install the other proxies that this machine lacks into bin/rivals: ng
 compare-nginx: build ## CPU per request of plain forwarding beside nginx (ARGS="--rounds 10 --rate 1000,4000,8000 --latency 4000")
 	@$(GO) run ./harness/cmd/compare-nginx $(ARGS)
 
+compare-drivers: ## slips and CPU per request of the native driver, vegeta and wrk, at 2,000/s and 8,000/s, in a minute
+	@$(GO) run ./harness/cmd/compare-drivers $(ARGS)
+
 gate: build ## the working tree against BASELINE (a commit or a binary), side by side: pass, fail or cannot judge
 	@bin/crossroads gate --baseline "$(BASELINE)" $(ARGS)
 

@@ -6,8 +6,9 @@ import (
 	"slices"
 )
 
-// prices is what the parts of one kind of process cost, in ns of CPU time at referenceRate. Busier processes are cheaper by the
-// request, because a wake-up then serves more than one: the price falls by the share Slope with every e-fold of the rate.
+// prices is what the parts of one kind of process cost, in ns of CPU time in a process that is visited referenceRate times a second.
+// Busier processes are cheaper by the request, because a wake-up then serves more than one: the price falls by the share Slope with every
+// e-fold of the visits.
 type prices struct {
 	Of    map[string]float64 `json:"of"`
 	Slope float64            `json:"slope"`
@@ -16,16 +17,25 @@ type prices struct {
 // referenceRate is where Slope has no effect, per second.
 const referenceRate = 300
 
-// at is the factor of a rate; it never falls below a quarter, far beyond the rates that a fit has seen.
-func (p prices) at(rate float64) float64 { return max(0.25, 1-p.Slope*math.Log(rate/referenceRate)) }
+// at is the factor of a rate of visits; it stays between bounds far beyond what a fit has seen.
+func (p prices) at(rate float64) float64 {
+	return min(2, max(0.25, 1-p.Slope*math.Log(rate/referenceRate)))
+}
+
+// weight is how often a pass counts for the price of its part, at an offered rate.
+func (p prices) weight(w pass, rate float64) float64 {
+	if w.idle {
+		return w.n / rate
+	}
+	return w.n * p.at(rate*w.visits)
+}
 
 // cpu is the CPU time of a kind of process for one request, in ns.
 func (m *Model) cpu(kind string, p *plan, rate float64) float64 {
-	sum := 0.0
-	for part, n := range p.count[kind] {
-		sum += n * m.Prices[kind].Of[part]
+	sum, of := 0.0, m.Prices[kind]
+	for _, w := range p.passes[kind] {
+		sum += of.weight(w, rate) * of.Of[w.part]
 	}
-	sum *= m.Prices[kind].at(rate)
 	if kind == workload {
 		sum += p.declared
 	}
@@ -34,9 +44,23 @@ func (m *Model) cpu(kind string, p *plan, rate float64) float64 {
 
 // row is one measured cell as the prices of one kind see it.
 type row struct {
-	count map[string]float64
-	rate  float64
-	cpu   float64 // ns per request, without what was declared
+	passes []pass
+	rate   float64
+	cpu    float64 // ns per request, without what was declared
+}
+
+// weighed is a row at one slope: each part's weight as a share of what was measured.
+type weighed map[string]float64
+
+func (p prices) weigh(rows []row) []weighed {
+	all := make([]weighed, len(rows))
+	for i, r := range rows {
+		all[i] = weighed{}
+		for _, w := range r.passes {
+			all[i][w.part] += p.weight(w, r.rate) / r.cpu
+		}
+	}
+	return all
 }
 
 // price finds the prices of one kind: the slope by a search over a grid, the prices at each slope by least squares of relative errors
@@ -46,7 +70,7 @@ func price(rows []row) prices {
 	best, least := prices{Of: map[string]float64{}}, math.Inf(1)
 	for slope := 0.0; slope <= 0.3001; slope += 0.01 {
 		p := prices{Slope: slope}
-		left := p.solve(rows)
+		left := p.solve(p.weigh(rows))
 		if left < least {
 			best, least = p, left
 		}
@@ -55,20 +79,14 @@ func price(rows []row) prices {
 }
 
 // solve sets the prices for the slope that p has and returns the sum of squares that is left.
-func (p *prices) solve(rows []row) float64 {
-	parts := map[string]bool{}
+func (p *prices) solve(rows []weighed) float64 {
+	p.Of = map[string]float64{}
 	for _, r := range rows {
-		for part, n := range r.count {
-			if n > 0 {
-				parts[part] = true
-			}
+		for part := range r {
+			p.Of[part] = 0
 		}
 	}
-	names := sortedKeys(parts)
-	p.Of = map[string]float64{}
-	for _, n := range names {
-		p.Of[n] = 0
-	}
+	names := sortedKeys(p.Of)
 	for range 2000 {
 		moved := 0.0
 		for _, n := range names {
@@ -80,27 +98,26 @@ func (p *prices) solve(rows []row) float64 {
 	}
 	left := 0.0
 	for _, r := range rows {
-		e := 1 - p.of(r)/r.cpu
+		e := 1 - p.of(r)
 		left += e * e
 	}
 	return left
 }
 
-func (p *prices) of(r row) float64 {
+func (p *prices) of(r weighed) float64 {
 	sum := 0.0
-	for part, n := range r.count {
-		sum += n * p.Of[part]
+	for part, x := range r {
+		sum += x * p.Of[part]
 	}
-	return sum * p.at(r.rate)
+	return sum
 }
 
 // descend moves one price to where it is best while the others stand, and says how far it moved.
-func (p *prices) descend(rows []row, part string) float64 {
+func (p *prices) descend(rows []weighed, part string) float64 {
 	over, under := 0.0, 0.0
 	for _, r := range rows {
-		x := r.count[part] * p.at(r.rate) / r.cpu
-		rest := 1 - p.of(r)/r.cpu + x*p.Of[part]
-		over += x * rest
+		x := r[part]
+		over += x * (1 - p.of(r) + x*p.Of[part])
 		under += x * x
 	}
 	if under == 0 {

@@ -110,7 +110,7 @@ func measured(name string, p *plan, rate float64, trials []*results.Trial) cell 
 	c.p50 = middle(0, results.TimeQuantile(results.Response, 0.50))
 	c.p99 = middle(1, results.TimeQuantile(results.Response, 0.99))
 	middle(2, results.CPUPerRequest(""))
-	for _, kind := range []string{workload, gateway, sidecar} {
+	for _, kind := range kinds {
 		if all := of(results.CPUPerRequest(kind)); len(all) > 0 {
 			c.cpu[kind] = median(all)
 		}
@@ -120,15 +120,15 @@ func measured(name string, p *plan, rate float64, trials []*results.Trial) cell 
 
 // learn finds the prices first, then what wake-ups cost, and last how far the model is from what was measured.
 func (m *Model) learn(cells []cell, evaluations int) error {
-	for _, kind := range []string{workload, gateway, sidecar} {
+	for _, kind := range kinds {
 		var rows []row
 		for _, c := range cells {
 			declared := 0.0
 			if kind == workload {
 				declared = c.plan.declared
 			}
-			if used := c.cpu[kind] - declared; used > 0 && len(c.plan.count[kind]) > 0 {
-				rows = append(rows, row{c.plan.count[kind], c.rate, used})
+			if used := c.cpu[kind] - declared; used > 0 && len(c.plan.passes[kind]) > 0 {
+				rows = append(rows, row{c.plan.passes[kind], c.rate, used})
 			}
 		}
 		m.Prices[kind] = price(rows)

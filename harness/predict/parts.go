@@ -3,17 +3,30 @@ package predict
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	waits "crossroads/harness/workload"
 	"crossroads/topologies"
 )
 
-// Kinds of processes whose CPU time is priced. The control plane passes no request: its seconds are part of the spread.
+// Kinds of processes whose CPU time is priced. The control plane passes no request: it is priced by the second.
 const (
 	workload = topologies.KindWorkload
 	gateway  = topologies.KindGateway
 	sidecar  = topologies.KindSidecar
+	control  = topologies.KindControl
 )
+
+var kinds = []string{workload, gateway, sidecar, control}
+
+// pass is how often a request passes a part, and how often the process that it happens in is visited by one: what a part costs depends on
+// how busy its process is.
+type pass struct {
+	part   string
+	n      float64 // passages per request
+	visits float64 // of the process, per request; 0: its price does not depend on the rate
+	idle   bool    // n is per second, not per request
+}
 
 // plan is an arm as a request passes it, and what one request passes on average.
 type plan struct {
@@ -22,15 +35,20 @@ type plan struct {
 	ingress  string                        // part that the first request crosses before the entry service; "" for none
 	outbound string                        // parts that every call crosses; "" for none
 	inbound  string                        //
-	count    map[string]map[string]float64 // by kind of process and part, per request
+	passes   map[string][]pass             // by kind of process
 	declared float64                       // CPU time that services burn, ns per request
 	waits    map[string]waits.Distribution // by service; nil: it does not wait
+	visits   map[string]float64            // of one replica of a service, per request
 }
 
-// Parts of the workload.
+// Parts of the workload and the control plane. Calls that are made at once cost their caller less than calls one by one: it is woken
+// once for several.
 const (
-	partVisit = "visit"
-	partCall  = "call"
+	partVisit    = "visit"
+	partCall     = "call"
+	partTogether = "call at once with others"
+	partSecond   = "second"
+	partSidecars = "second of a sidecar"
 )
 
 // planOf works out what a request passes. A system that somebody else runs has no parts that could be known.
@@ -42,31 +60,81 @@ func planOf(arm *topologies.Arm) (*plan, error) {
 	if arm.Experiment.Calls() {
 		return nil, fmt.Errorf("topology %s: its requests are made of several calls, and the model knows requests to one entry only", arm.Name)
 	}
-	p := &plan{arm: arm, waits: map[string]waits.Distribution{}, count: map[string]map[string]float64{workload: {}, gateway: {}, sidecar: {}}}
+	p := &plan{arm: arm, waits: map[string]waits.Distribution{}, passes: map[string][]pass{}, visits: map[string]float64{}}
 	e := arm.Experiment
 	visits := map[string]float64{e.Application.Entry: 1}
-	calls := 0.0
+	p.proxies()
 	for _, name := range e.CallersFirst() {
 		s := e.Application.Services.At(name)
 		p.waits[name] = waits.NewDistribution(&s.Work.Wait)
 		p.declared += visits[name] * float64(s.Work.CPU)
-		p.count[workload][partVisit] += visits[name]
+		p.visits[name] = visits[name] / float64(max(1, s.Replicas))
+		p.pass(workload, partVisit, visits[name], name)
+		if name != e.Application.Entry {
+			p.pass(sidecar, p.inbound, visits[name], name)
+		}
 		for _, step := range s.Script {
-			for _, call := range step.Calls {
+			for i, call := range step.Calls {
 				made := visits[name] * call.Chance()
 				visits[call.Call] += made
-				calls += made
+				together := made * company(step.Calls, i)
+				p.pass(workload, partCall, made-together, name)
+				p.pass(workload, partTogether, together, name)
+				p.pass(sidecar, p.outbound, made-together, name)
+				p.pass(sidecar, atOnce(p.outbound), together, name)
 			}
 		}
 	}
-	p.count[workload][partCall] = calls
-	p.proxies(calls)
+	p.pass(gateway, p.gateway, 1, e.Application.Entry)
+	p.pass(sidecar, p.ingress, 1, e.Application.Entry)
+	p.seconds()
 	return p, nil
+}
+
+// company is the chance that another call of the step is made beside one.
+func company(calls []topologies.Call, but int) float64 {
+	alone := 1.0
+	for i, c := range calls {
+		if i != but {
+			alone *= 1 - c.Chance()
+		}
+	}
+	return 1 - alone
+}
+
+// atOnce is the part that an outbound crossing is when its call is made with others.
+func atOnce(outbound string) string {
+	if outbound == "" {
+		return ""
+	}
+	return outbound + " at once with others"
+}
+
+func (p *plan) pass(kind, part string, n float64, service string) {
+	if part != "" && n > 0 {
+		p.passes[kind] = append(p.passes[kind], pass{part: part, n: n, visits: p.visits[service]})
+	}
+}
+
+// seconds are what costs CPU time without any request.
+func (p *plan) seconds() {
+	sidecars, controls := 0, 0
+	for _, node := range p.arm.Processes() {
+		switch node.Kind {
+		case sidecar:
+			sidecars++
+		case control:
+			controls++
+		}
+	}
+	if controls > 0 {
+		p.passes[control] = []pass{{part: partSecond, n: float64(controls), idle: true}, {part: partSidecars, n: float64(sidecars), idle: true}}
+	}
 }
 
 // proxies names what stands on the way. Whatever else a topology declares is part of a part's name: a gateway with another stage, or
 // a mesh with another balancer, is another part.
-func (p *plan) proxies(calls float64) {
+func (p *plan) proxies() {
 	t, encrypts := p.arm.Topology, "plain"
 	if p.arm.Encrypts() {
 		encrypts = "mTLS"
@@ -78,7 +146,6 @@ func (p *plan) proxies(calls float64) {
 		if p.arm.EntryEncrypts() {
 			p.gateway += " over mTLS"
 		}
-		p.count[gateway][p.gateway] = 1
 	}
 	m := t.Mesh
 	if m == nil {
@@ -93,18 +160,12 @@ func (p *plan) proxies(calls float64) {
 	}
 	if p.arm.Inbound(p.arm.Experiment.Application.Entry) {
 		p.ingress = "inbound " + entry + settings
-		p.count[sidecar][p.ingress]++
-	}
-	if calls == 0 {
-		return
 	}
 	if m.Sidecars == topologies.SidecarsClient || m.Sidecars == topologies.SidecarsBoth {
 		p.outbound = "outbound " + encrypts + settings
-		p.count[sidecar][p.outbound] += calls
 	}
 	if m.Sidecars == topologies.SidecarsServer || m.Sidecars == topologies.SidecarsBoth {
 		p.inbound = "inbound " + encrypts + settings
-		p.count[sidecar][p.inbound] += calls
 	}
 }
 
@@ -119,10 +180,10 @@ func text(v any) string {
 // missing lists the parts that have no price.
 func (m *Model) missing(p *plan) []string {
 	var parts []string
-	for _, kind := range []string{workload, gateway, sidecar} {
-		for _, part := range sortedKeys(p.count[kind]) {
-			if _, known := m.Prices[kind].Of[part]; !known && p.count[kind][part] > 0 {
-				parts = append(parts, part)
+	for _, kind := range kinds {
+		for _, at := range p.passes[kind] {
+			if _, known := m.Prices[kind].Of[at.part]; !known && !slices.Contains(parts, at.part) {
+				parts = append(parts, at.part)
 			}
 		}
 	}

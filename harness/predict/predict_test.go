@@ -45,18 +45,38 @@ load: {rates: [200], requests: [{path: /, headers: {X-Api-Key: demo}}]}
 // TestParts counts what one request passes.
 func TestParts(t *testing.T) {
 	p := plans(t, fan, "mesh")
-	require.Equal(t, map[string]float64{partVisit: 3.5, partCall: 2.5}, p.count[workload])
-	require.Len(t, p.count[sidecar], 3, "ingress in the clear, and both sides of every call over mutual TLS")
-	require.Equal(t, 2.5, p.count[sidecar][p.outbound])
-	require.Equal(t, 2.5, p.count[sidecar][p.inbound])
-	require.Equal(t, 1.0, p.count[sidecar][p.ingress])
+	require.Equal(t, map[string]float64{partVisit: 3.5, partTogether: 2.5}, counts(p, workload))
+	side := counts(p, sidecar)
+	require.Len(t, side, 3, "ingress in the clear, and both sides of every call over mutual TLS")
+	require.Equal(t, 2.5, side[atOnce(p.outbound)])
+	require.Equal(t, 2.5, side[p.inbound])
+	require.Equal(t, 1.0, side[p.ingress])
 	require.NotEqual(t, p.ingress, p.inbound)
+	require.Equal(t, map[string]float64{partSecond: 1, partSidecars: 4}, counts(p, control))
 
 	p = plans(t, line, "gateway+mesh")
+	require.Equal(t, map[string]float64{partVisit: 3, partCall: 2}, counts(p, workload), "one call by one")
 	require.Equal(t, 3*10e3, p.declared)
-	require.Equal(t, 3.0, p.count[sidecar][p.inbound], "the gateway speaks mutual TLS to the entry as well: two calls and one entry")
+	require.Equal(t, 3.0, counts(p, sidecar)[p.inbound], "the gateway speaks mutual TLS to the entry as well: two calls and one entry")
 	require.Equal(t, p.inbound, p.ingress)
 	require.NotEqual(t, p.gateway, plans(t, line, "gateway").gateway, "its own mutual TLS is part of what a gateway costs")
+}
+
+func counts(p *plan, kind string) map[string]float64 {
+	all := map[string]float64{}
+	for _, w := range p.passes[kind] {
+		all[w.part] += w.n
+	}
+	return all
+}
+
+// TestCompany: of two calls that are each made half of the time, one is beside the other half of the time.
+func TestCompany(t *testing.T) {
+	half := topologies.Call{Call: "b", Probability: parse(t, fan).Application.Services.At("a").Script[0].Calls[2].Probability}
+	require.InDelta(t, 0.5, company([]topologies.Call{half, half}, 0), 1e-9)
+	require.InDelta(t, 1, company([]topologies.Call{half, {Call: "c"}}, 0), 1e-9)
+	require.InDelta(t, 0.75, company([]topologies.Call{half, half, half}, 2), 1e-9)
+	require.Zero(t, company([]topologies.Call{half}, 0))
 }
 
 // TestPricesAreFound: costs that made the numbers come out of them again.
@@ -64,9 +84,10 @@ func TestPricesAreFound(t *testing.T) {
 	truth := prices{Of: map[string]float64{"visit": 40e3, "call": 25e3}, Slope: 0.12}
 	var rows []row
 	for _, rate := range []float64{100, 300, 900} {
-		for _, count := range []map[string]float64{{"visit": 1}, {"visit": 3, "call": 2}, {"visit": 7, "call": 6}} {
-			r := row{count: count, rate: rate}
-			r.cpu = truth.of(r)
+		for _, n := range [][2]float64{{1, 0}, {3, 2}, {7, 6}} {
+			// Calls happen in a process that is busier than those of the visits.
+			r := row{passes: []pass{{part: "visit", n: n[0], visits: 1}, {part: "call", n: n[1], visits: 2}}, rate: rate, cpu: 1}
+			r.cpu = truth.of(truth.weigh([]row{r})[0])
 			rows = append(rows, r)
 		}
 	}
@@ -85,7 +106,7 @@ func TestQueueing(t *testing.T) {
 	const service = 1e6 // ns
 	for _, rho := range []float64{0.2, 0.5, 0.8} {
 		// A visit asks for CPU twice, half of its cost each: all in one here.
-		s := simulation{plan: p, cost: costs{visit: 0}, wake: wake{OnPath: 1}, cpus: 1, rate: rho * 1e9 / service, seed: 7}
+		s := simulation{plan: p, cost: map[string]costs{}, wake: wake{OnPath: 1}, cpus: 1, rate: rho * 1e9 / service, seed: 7}
 		e.Application.Services.Set("a", topologies.Service{Replicas: 1, Work: topologies.Work{CPU: service}})
 		mean, times := 0.0, s.run(40_000)
 		for _, at := range times {
@@ -98,7 +119,7 @@ func TestQueueing(t *testing.T) {
 
 // TestUnmeasuredPartsAreNamed: a part that no run contains is no guess.
 func TestUnmeasuredPartsAreNamed(t *testing.T) {
-	m := &Model{CPUs: 2, Prices: map[string]prices{workload: {Of: map[string]float64{partVisit: 45e3, partCall: 35e3}}}, Wake: wake{OnPath: 0.5, Workload: 1e3, Proxy: 1e3, Long: 1}}
+	m := &Model{CPUs: 2, Prices: map[string]prices{workload: {Of: map[string]float64{partVisit: 45e3, partCall: 35e3, partTogether: 25e3}}}, Wake: wake{OnPath: 0.5, Workload: 1e3, Proxy: 1e3, Long: 1}}
 	arm, _ := parse(t, fan).Arm("key")
 	_, err := m.Predict(arm, 300)
 	var unmeasured *Unmeasured
@@ -108,7 +129,7 @@ func TestUnmeasuredPartsAreNamed(t *testing.T) {
 	arm, _ = parse(t, fan).Arm("direct")
 	got, err := m.Predict(arm, 300)
 	require.NoError(t, err)
-	require.InDelta(t, 3.5*45e3+2.5*35e3, got.CPU.Value, 1)
+	require.InDelta(t, 3.5*45e3+2.5*25e3, got.CPU.Value, 1)
 	require.Greater(t, got.P99.Value, got.P50.Value)
 	require.Greater(t, got.P50.Value, 300e-6, "half of the slower call's waits are longer than its median")
 }

@@ -19,21 +19,26 @@ type wake struct {
 	Client   float64 `json:"client_ns"`    // the driver's own part of a response time
 }
 
-// costs are ns of CPU time for one passage of a part, declared work apart.
-type costs struct{ visit, call, gateway, ingress, outbound, inbound float64 }
+// costs are ns of CPU time for one passage of a part in the processes of one service, declared work apart.
+type costs struct{ visit, call, together, gateway, ingress, outbound, outboundTogether, inbound float64 }
 
-func (m *Model) costs(p *plan, rate float64) costs {
-	of := func(kind, part string) float64 { return m.Prices[kind].Of[part] * m.Prices[kind].at(rate) }
-	return costs{
-		visit: of(workload, partVisit), call: of(workload, partCall), gateway: of(gateway, p.gateway),
-		ingress: of(sidecar, p.ingress), outbound: of(sidecar, p.outbound), inbound: of(sidecar, p.inbound),
+// costs are by service.
+func (m *Model) costs(p *plan, rate float64) map[string]costs {
+	all := map[string]costs{}
+	for name, visits := range p.visits {
+		of := func(kind, part string) float64 { return m.Prices[kind].Of[part] * m.Prices[kind].at(rate*visits) }
+		all[name] = costs{
+			visit: of(workload, partVisit), call: of(workload, partCall), together: of(workload, partTogether), gateway: of(gateway, p.gateway),
+			ingress: of(sidecar, p.ingress), outbound: of(sidecar, p.outbound), outboundTogether: of(sidecar, atOnce(p.outbound)), inbound: of(sidecar, p.inbound),
+		}
 	}
+	return all
 }
 
 // simulation is one machine under load: arrivals as the driver draws them, CPUs that serve first come, first served.
 type simulation struct {
 	plan *plan
-	cost costs
+	cost map[string]costs // by service
 	wake wake
 	cpus int
 	rate float64
@@ -168,7 +173,8 @@ func (r *request) begin(due float64) {
 	entry := s.plan.arm.Experiment.Application.Entry
 	finish := func() { s.times = append(s.times, (s.now-due+s.wake.Client)/1e9) }
 	visit := func(next func()) { r.visit(entry, next) }
-	r.through(s.plan.gateway, s.cost.gateway, func(next func()) { r.through(s.plan.ingress, s.cost.ingress, visit, next) }, finish)
+	cost := s.cost[entry]
+	r.through(s.plan.gateway, cost.gateway, func(next func()) { r.through(s.plan.ingress, cost.ingress, visit, next) }, finish)
 }
 
 // through crosses a proxy, does what lies behind it, and crosses it again.
@@ -194,10 +200,11 @@ func (r *request) woken(typical float64, next func()) {
 // visit is one service at work: CPU, wait, script, answer.
 func (r *request) visit(name string, next func()) {
 	service := r.s.plan.arm.Experiment.Application.Services.At(name)
-	answer := func() { r.s.spend(r.s.cost.visit/2, 0, next) }
-	script := func() { r.steps(service.Script, answer) }
+	cost := r.s.cost[name].visit
+	answer := func() { r.s.spend(cost/2, 0, next) }
+	script := func() { r.steps(name, service.Script, answer) }
 	r.woken(r.s.wake.Workload, func() {
-		r.s.spend(r.s.cost.visit/2, float64(service.Work.CPU), func() {
+		r.s.spend(cost/2, float64(service.Work.CPU), func() {
 			wait := r.s.plan.waits[name]
 			if wait == nil {
 				script()
@@ -209,7 +216,7 @@ func (r *request) visit(name string, next func()) {
 }
 
 // steps makes the calls of a script, step by step; calls of one step run at the same time.
-func (r *request) steps(script []topologies.Step, next func()) {
+func (r *request) steps(caller string, script []topologies.Step, next func()) {
 	if len(script) == 0 {
 		next()
 		return
@@ -220,14 +227,14 @@ func (r *request) steps(script []topologies.Step, next func()) {
 			made = append(made, call)
 		}
 	}
-	rest := func() { r.steps(script[1:], next) }
+	rest := func() { r.steps(caller, script[1:], next) }
 	if len(made) == 0 {
 		rest()
 		return
 	}
 	left := len(made)
 	for _, call := range made {
-		r.call(call.Call, func() {
+		r.call(caller, call.Call, len(made) > 1, func() {
 			if left--; left == 0 {
 				rest()
 			}
@@ -235,13 +242,17 @@ func (r *request) steps(script []topologies.Step, next func()) {
 	}
 }
 
-func (r *request) call(callee string, next func()) {
-	s := r.s
-	s.spend(s.cost.call/2, 0, func() {
+func (r *request) call(caller, callee string, together bool, next func()) {
+	s, of := r.s, r.s.cost[caller]
+	own, outbound := of.call, of.outbound
+	if together {
+		own, outbound = of.together, of.outboundTogether
+	}
+	s.spend(own/2, 0, func() {
 		visit := func(next func()) { r.visit(callee, next) }
-		inside := func(next func()) { r.through(s.plan.inbound, s.cost.inbound, visit, next) }
-		r.through(s.plan.outbound, s.cost.outbound, inside, func() {
-			r.woken(s.wake.Workload, func() { s.spend(s.cost.call/2, 0, next) })
+		inside := func(next func()) { r.through(s.plan.inbound, s.cost[callee].inbound, visit, next) }
+		r.through(s.plan.outbound, outbound, inside, func() {
+			r.woken(s.wake.Workload, func() { s.spend(own/2, 0, next) })
 		})
 	})
 }

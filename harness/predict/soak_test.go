@@ -18,7 +18,7 @@ func TestSoakALearntModelPredicts(t *testing.T) {
 	for _, arm := range []string{"direct", "gateway", "mesh"} {
 		p := plans(t, line, arm)
 		for _, kind := range []string{gateway, sidecar} {
-			for part := range p.count[kind] {
+			for part := range counts(p, kind) {
 				truth.Prices[kind].Of[part] = 70e3
 			}
 		}

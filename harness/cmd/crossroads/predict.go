@@ -37,73 +37,122 @@ type facts struct {
 func (a *app) predict() *cobra.Command {
 	m := &measuring{}
 	var from []string
-	var verify bool
-	var out string
+	var v verifying
 	c := &cobra.Command{
-		Use: "predict FILE --from RUN,RUN", Short: "Say what a call graph and its topologies would cost, from runs of other ones",
+		Use: "predict FILE... --from RUN,RUN", Short: "Say what a call graph and its topologies would cost, from runs of other ones",
 		Long: `Predict learns from runs of this machine what a visit of a service, a call and every kind of proxy crossing cost in CPU time, and what
 waking a process costs in time; it then simulates the call graph of FILE in each of its topologies and prints p50, p99 and CPU per
 request with intervals. Parts that no run measured (another gateway, another stage) are an error that names them. With --verify the
 experiment is then run, and the error of every number is printed with a verdict: the aim is p50 within 10%, p99 within 25% and CPU
-within 10%, for every topology. --out keeps all of it as JSON, for results/baselines/predict.`,
-		Example: "  crossroads run chain && crossroads run fanout\n  crossroads predict storefront --from results/runs/CHAIN,results/runs/FANOUT\n" +
-			"  crossroads predict shop.yaml --from results/runs/CHAIN,results/runs/FANOUT --verify",
-		Args: cobra.ExactArgs(1),
+within 10%, for every topology. --out keeps all of it as JSON. With --against the measurements are those of runs that were made before,
+in the order of the files.`,
+		Example: "  crossroads run chain && crossroads run fanout && crossroads run single --only direct,gateway\n" +
+			"  crossroads predict shop.yaml --from results/runs/CHAIN,results/runs/FANOUT,results/runs/SINGLE --verify\n" +
+			"  crossroads predict topologies/unseen/*.yaml --from results/runs/CHAIN,results/runs/FANOUT,results/runs/SINGLE --verify",
+		Args: cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(from) == 0 {
-				return usage("predict needs --from RUN,RUN: runs of chain and fanout on this machine, made with `crossroads run`")
+				return usage("predict needs --from RUN,RUN: runs of chain, fanout and single on this machine, made with `crossroads run`")
 			}
-			return a.foretell(c.Context(), m, from, verify, out, args)
+			return a.foretell(c.Context(), m, from, v, args)
 		},
 	}
 	m.flags(c)
 	c.Flags().StringSliceVar(&from, "from", nil, "run directories to learn from")
-	c.Flags().BoolVar(&verify, "verify", false, "measure the experiment afterwards and print the errors")
-	c.Flags().StringVar(&out, "out", "", "write predictions, measurements and errors to this file as JSON")
+	c.Flags().BoolVar(&v.measure, "verify", false, "measure the experiments afterwards and print the errors")
+	c.Flags().StringSliceVar(&v.against, "against", nil, "run directories that hold the measurements, one for each FILE, instead of --verify")
+	c.Flags().StringVar(&v.out, "out", "", "write predictions, measurements and errors to this file as JSON")
 	return c
 }
 
-func (a *app) foretell(ctx context.Context, m *measuring, from []string, verify bool, out string, args []string) error {
-	e, err := m.experiment(args)
-	if err != nil {
-		return err
-	}
-	model, err := learn(from, e.Seed)
-	if err != nil {
-		return err
-	}
-	all, err := foretellAll(model, e)
-	if err != nil {
-		return err
-	}
-	told := telling{Experiment: e.Name, Predictions: all, Model: model, From: from}
-	if verify {
-		done, err := a.measure(ctx, m, args)
-		if err != nil {
-			return err
-		}
-		told.Run = done.Dir
-		if err := compareWith(done, all); err != nil {
-			return err
-		}
-		told.Verdict = judgedTelling(all)
-	}
-	if out != "" {
-		if err := writeTelling(out, &told); err != nil {
-			return err
-		}
-	}
-	return a.result(&told, foretoldText(&told))
+// verifying says with what predictions are compared, and where all of it is kept.
+type verifying struct {
+	measure bool
+	against []string
+	out     string
 }
+
+func (v verifying) asked() bool { return v.measure || len(v.against) > 0 }
 
 // telling is everything that predict says, as it is kept.
 type telling struct {
-	Experiment  string            `json:"experiment"`
-	From        []string          `json:"from"`
-	Predictions []foretold        `json:"predictions"`
-	Model       *predict.Model    `json:"model"`
-	Run         string            `json:"run,omitempty"`
-	Verdict     *foretellingFacts `json:"verdict,omitempty"`
+	From        []string       `json:"from"`
+	Model       *predict.Model `json:"model"`
+	Experiments []*tale        `json:"experiments"`
+	Verdict     *foretoldFacts `json:"verdict,omitempty"` // over all experiments
+}
+
+// tale is what is said of one experiment.
+type tale struct {
+	Experiment  string         `json:"experiment"`
+	Predictions []foretold     `json:"predictions"`
+	Run         string         `json:"run,omitempty"` // that measured it
+	Verdict     *foretoldFacts `json:"verdict,omitempty"`
+
+	file string
+	of   *topologies.Experiment
+}
+
+func (a *app) foretell(ctx context.Context, m *measuring, from []string, v verifying, args []string) error {
+	if len(v.against) > 0 && (v.measure || len(v.against) != len(args)) {
+		return usage("--against names one run for each FILE, and goes without --verify")
+	}
+	told := &telling{From: from}
+	for _, file := range args {
+		e, err := m.experiment([]string{file})
+		if err != nil {
+			return err
+		}
+		told.Experiments = append(told.Experiments, &tale{Experiment: e.Name, file: file, of: e})
+	}
+	var err error
+	if told.Model, err = learn(from, told.Experiments[0].of.Seed); err != nil {
+		return err
+	}
+	for _, t := range told.Experiments {
+		if t.Predictions, err = foretellAll(told.Model, t.of); err != nil {
+			return err
+		}
+	}
+	if v.asked() {
+		if err := a.verifyTales(ctx, m, v, told); err != nil {
+			return err
+		}
+	}
+	if v.out != "" {
+		if err := writeTelling(v.out, told); err != nil {
+			return err
+		}
+	}
+	return a.result(told, foretoldText(told))
+}
+
+// verifyTales measures what was predicted, or takes the runs that did, and judges.
+func (a *app) verifyTales(ctx context.Context, m *measuring, v verifying, told *telling) error {
+	var all []foretold
+	for i, t := range told.Experiments {
+		var run *results.Run
+		var err error
+		if v.measure {
+			run, err = a.measure(ctx, m, []string{t.file})
+		} else {
+			run, err = openRun(v.against[i])
+		}
+		if err != nil {
+			return err
+		}
+		if run.Plan.Name != t.Experiment {
+			return &exit{code: exitUsage, err: fmt.Errorf("run %s is of %s, not of %s", run.Plan.ID, run.Plan.Name, t.Experiment), hint: "name the runs in the order of the files"}
+		}
+		t.Run = run.Dir
+		if err := errors.Join(compareWith(run, t.Predictions), run.Close()); err != nil {
+			return err
+		}
+		t.Verdict = judgeForetold(t.Predictions)
+		all = append(all, t.Predictions...)
+	}
+	told.Verdict = judgeForetold(all)
+	return nil
 }
 
 func writeTelling(file string, t *telling) error {
@@ -112,7 +161,7 @@ func writeTelling(file string, t *telling) error {
 		return fmt.Errorf("writing %s: %w", file, err)
 	}
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-		return err
+		return fmt.Errorf("writing %s: %w", file, err)
 	}
 	return os.WriteFile(file, append(text, '\n'), 0o644)
 }
@@ -132,7 +181,7 @@ func learn(from []string, seed uint64) (*predict.Model, error) {
 	}
 	model, err := predict.Learn(runs, seed)
 	if err != nil {
-		return nil, &exit{code: exitCannotJudge, err: err, hint: "run chain and fanout on this machine first: crossroads run chain && crossroads run fanout"}
+		return nil, &exit{code: exitCannotJudge, err: err, hint: "run chain, fanout and single on this machine first, with `crossroads run`"}
 	}
 	return model, nil
 }
@@ -144,7 +193,7 @@ func sameMachine(run *results.Run) error {
 		return err
 	}
 	if here.Machine != run.Environment.Machine {
-		return &exit{code: exitCannotJudge, err: fmt.Errorf("run %s is of another machine", run.Plan.ID), hint: "run chain and fanout here first"}
+		return &exit{code: exitCannotJudge, err: fmt.Errorf("run %s is of another machine", run.Plan.ID), hint: "run chain, fanout and single here first"}
 	}
 	return nil
 }
@@ -199,24 +248,31 @@ func compareWith(run *results.Run, all []foretold) error {
 
 func foretoldText(told *telling) string {
 	var b strings.Builder
-	t := tabwriter.NewWriter(&b, 2, 0, 2, ' ', 0)
 	latency, cpu := results.TimeQuantile(results.Response, 0.5), results.CPUPerRequest("")
-	fmt.Fprint(t, "arm\trate\tp50\tp99\tCPU per request\tCPUs busy")
-	if told.Verdict != nil {
-		fmt.Fprint(t, "\tmeasured p50\terror\tmeasured p99\terror\tmeasured CPU\terror")
-	}
-	fmt.Fprintln(t)
-	for _, f := range told.Predictions {
-		fmt.Fprintf(t, "%s\t%g/s\t%s\t%s\t%s\t%.0f%%", f.Arm, f.Rate, within(latency, f.P50), within(latency, f.P99), within(cpu, f.CPU), 100*f.Busy)
-		if is := f.Measured; is != nil {
-			fmt.Fprintf(t, "\t%s\t%s\t%s", beside(latency, is.P50, f.P50), beside(latency, is.P99, f.P99), beside(cpu, is.CPU, f.CPU))
+	for _, e := range told.Experiments {
+		fmt.Fprintf(&b, "%s\n", e.Experiment)
+		t := tabwriter.NewWriter(&b, 2, 0, 2, ' ', 0)
+		fmt.Fprint(t, "arm\trate\tp50\tp99\tCPU per request\tCPUs busy")
+		if e.Verdict != nil {
+			fmt.Fprint(t, "\tmeasured p50\terror\tmeasured p99\terror\tmeasured CPU\terror")
 		}
 		fmt.Fprintln(t)
+		for _, f := range e.Predictions {
+			fmt.Fprintf(t, "%s\t%g/s\t%s\t%s\t%s\t%.0f%%", f.Arm, f.Rate, within(latency, f.P50), within(latency, f.P99), within(cpu, f.CPU), 100*f.Busy)
+			if is := f.Measured; is != nil {
+				fmt.Fprintf(t, "\t%s\t%s\t%s", beside(latency, is.P50, f.P50), beside(latency, is.P99, f.P99), beside(cpu, is.CPU, f.CPU))
+			}
+			fmt.Fprintln(t)
+		}
+		t.Flush()
+		if e.Verdict != nil {
+			b.WriteString(e.Verdict.text())
+		}
+		b.WriteString("\n")
 	}
-	t.Flush()
-	fmt.Fprintf(&b, "\nlearnt from %d measured cells; in brackets 95%% of cells like those\n", told.Model.Cells)
-	if v := told.Verdict; v != nil {
-		fmt.Fprintln(&b, v.text())
+	fmt.Fprintf(&b, "learnt from %d measured cells; in brackets 95%% of cells like those\n", told.Model.Cells)
+	if told.Verdict != nil && len(told.Experiments) > 1 {
+		fmt.Fprintf(&b, "over all experiments:\n%s", told.Verdict.text())
 	}
 	return b.String()
 }

@@ -23,8 +23,8 @@ var aims = []struct {
 	}},
 }
 
-// foretellingFacts is how a prediction stood against the measurement.
-type foretellingFacts struct {
+// foretoldFacts is how a prediction stood against the measurement.
+type foretoldFacts struct {
 	Met     bool        `json:"met"` // every number of every cell was measured, and lies within its aim
 	Metrics []aimedFact `json:"metrics"`
 }
@@ -41,8 +41,8 @@ type aimedFact struct {
 	Unknown  int     `json:"unknown"`   // cells without a valid trial that gives the number: they count against the aim
 }
 
-func judgedTelling(all []foretold) *foretellingFacts {
-	v := &foretellingFacts{Met: len(all) > 0}
+func judgeForetold(all []foretold) *foretoldFacts {
+	v := &foretoldFacts{Met: len(all) > 0}
 	for _, a := range aims {
 		m := aimedFact{Metric: a.what, Aim: a.aim}
 		for i := range all {
@@ -69,7 +69,7 @@ func judgedTelling(all []foretold) *foretellingFacts {
 	return v
 }
 
-func (v *foretellingFacts) text() string {
+func (v *foretoldFacts) text() string {
 	var b strings.Builder
 	for _, m := range v.Metrics {
 		fmt.Fprintf(&b, "%s: %d of %d within %.0f%%, %d in the interval; worst %+.1f%% (%s)", m.Metric, m.Within, m.Cells+m.Unknown, 100*m.Aim, m.Inside, 100*m.Worst, m.WorstArm)
@@ -79,7 +79,7 @@ func (v *foretellingFacts) text() string {
 		b.WriteString("\n")
 	}
 	if v.Met {
-		return b.String() + "the aim is met"
+		return b.String() + "the aim is met\n"
 	}
-	return b.String() + "the aim is missed"
+	return b.String() + "the aim is missed\n"
 }
