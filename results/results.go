@@ -26,7 +26,8 @@ type Plan struct {
 	Trials     []PlannedTrial `json:"trials"` // in the order in which they run
 	Objectives []Objective    `json:"objectives,omitempty"`
 	Created    time.Time      `json:"created"`
-	Search     *Search        `json:"search,omitempty"` // how an adaptive run chooses its rates
+	Refused    []Refusal      `json:"refused,omitempty"` // what the proxies of this experiment are not deployed for
+	Search     *Search        `json:"search,omitempty"`  // how an adaptive run chooses its rates
 }
 
 // Search is what a search for capacities began with. With the records it can be carried out again, step by step.

@@ -20,12 +20,13 @@ const (
 	TrialsFile      = "trials.jsonl"
 	ExclusionsFile  = "exclusions.jsonl"
 	SittingsFile    = "sittings.jsonl"
+	SightingsFile   = "sightings.jsonl"
 	LogsDir         = "logs"   // what the processes printed
 	GraphsDir       = "graphs" // the dependency graph of each trial with a control plane, as that saw it: TRIAL.json
 )
 
-// Run is a run directory. Its plan, environment and experiment were written before round 1 and never change; trials, exclusions
-// and sittings are only ever appended. One process appends at a time; any number may read meanwhile.
+// Run is a run directory. Its plan, environment and experiment were written before round 1 and never change; trials, exclusions,
+// sittings and sightings are only ever appended. One process appends at a time; any number may read meanwhile.
 type Run struct {
 	Dir         string
 	Plan        Plan
@@ -36,6 +37,7 @@ type Run struct {
 	trials     journal
 	exclusions journal
 	sittings   journal
+	sightings  journal
 	recorded   map[string]int // highest attempt by trial ID, known once appending began
 }
 
@@ -67,7 +69,7 @@ func fill(dir, root string, plan *Plan, env *Environment, experiment []byte) err
 	if err := os.Mkdir(filepath.Join(dir, LogsDir), 0o755); err != nil {
 		return err
 	}
-	for _, name := range []string{TrialsFile, ExclusionsFile, SittingsFile} {
+	for _, name := range []string{TrialsFile, ExclusionsFile, SittingsFile, SightingsFile} {
 		if err := writeNew(filepath.Join(dir, name), nil); err != nil {
 			return err
 		}
@@ -116,6 +118,7 @@ func newRun(dir string, plan Plan, env Environment, experiment []byte) *Run {
 		trials:     journal{path: filepath.Join(dir, TrialsFile), key: "trial"},
 		exclusions: journal{path: filepath.Join(dir, ExclusionsFile), key: "exclusion"},
 		sittings:   journal{path: filepath.Join(dir, SittingsFile), key: "sitting"},
+		sightings:  journal{path: filepath.Join(dir, SightingsFile), key: "sighting"},
 	}
 }
 
@@ -123,7 +126,7 @@ func newRun(dir string, plan Plan, env Environment, experiment []byte) *Run {
 func (r *Run) Close() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return errors.Join(r.trials.close(), r.exclusions.close(), r.sittings.close())
+	return errors.Join(r.trials.close(), r.exclusions.close(), r.sittings.close(), r.sightings.close())
 }
 
 // Hash is the SHA-256 of data in hexadecimal, the spelling of every hash in a record.

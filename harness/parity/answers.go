@@ -20,6 +20,7 @@ func (c *checker) answers(ctx context.Context) []string {
 	if c.external() {
 		tried = tried[:1] // there is nothing to compare a second one with
 	}
+	c.saw("answers", "forwarding", "every declared request", "the status and the body that the application itself gives")
 	return each(c.single(), func(one asked) []string {
 		return each(tried, func(seq int) []string { return c.answersTo(ctx, one, seq) })
 	})

@@ -19,6 +19,7 @@ func (c *checker) composition(ctx context.Context) []string {
 		if !c.arm.Composes(&r) {
 			return nil
 		}
+		c.saw("composition", "composition", "a composed path", "every part as the service itself answers it, in order")
 		return each(c.deployment.Entries(), func(entry deploy.Entry) []string {
 			bodies := each(sequences, func(seq int) []string { return c.composedBy(ctx, entry, r, seq) })
 			return append(bodies, c.composedOver(ctx, entry, r)...)

@@ -49,9 +49,11 @@ func (c *checker) refuses(ctx context.Context, stage string, attempts ...attempt
 	}
 	on := g.Stages.Mode(stage) == topologies.ModeOn
 	return c.tries(ctx, stage, func(entry deploy.Entry) []string {
-		var found []string
+		var found, asked []string
+		var answered []int
 		for _, try := range attempts {
 			got, err := c.ask(ctx, entry.URL, c.first(), 0, try.change)
+			asked, answered = append(asked, try.what), append(answered, got.status)
 			switch {
 			case err != nil:
 				found = append(found, one("a request %s at %s: %v", try.what, entry.Name, err)...)
@@ -60,6 +62,9 @@ func (c *checker) refuses(ctx context.Context, stage string, attempts ...attempt
 			case !on && got.status == http.StatusUnauthorized:
 				found = append(found, one("a request %s at %s was answered 401 where %s is not on", try.what, entry.Name, stage)...)
 			}
+		}
+		if on {
+			c.saw(stage, stage, "a request "+strings.Join(asked, ", "), statuses(answered))
 		}
 		return found
 	})
@@ -105,6 +110,10 @@ func (c *checker) exceeded(ctx context.Context, entry deploy.Entry, on bool) []s
 			passed++
 		}
 	}
+	if on {
+		c.saw(topologies.StageRateLimit, topologies.StageRateLimit, fmt.Sprintf("%d requests at once where %d may pass", passed+limited, deploy.ProbeBurst),
+			fmt.Sprintf("%d passed, %d answered 429", passed, limited))
+	}
 	switch {
 	case on && limited == 0:
 		return one("%d requests in one go at %s, %d allowed: none was answered 429 where rate_limit is on", passed, entry.Name, deploy.ProbeBurst)
@@ -123,6 +132,7 @@ func (c *checker) announced(ctx context.Context, entry deploy.Entry, limit *topo
 	if err != nil {
 		return one("a request at %s: %v", entry.Name, err)
 	}
+	c.told(topologies.StageRateLimit, c.place(), topologies.StageRateLimit, policyField+" of an answer", got.header.Get(policyField))
 	due := fmt.Sprintf("%q;q=%d", deploy.DeclaredPolicy, int64(limit.Burst))
 	if told := got.header.Get(policyField); !strings.Contains(told, due) {
 		return one("%s at %s is %q where rate_limit is on: %s was due", policyField, entry.Name, told, due)

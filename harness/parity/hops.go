@@ -32,6 +32,9 @@ func (c *checker) hopsTo(ctx context.Context, entry deploy.Entry, service string
 		return found
 	}
 	atEntry, perEdge := c.arm.Told()
+	if atEntry+perEdge > 0 {
+		c.saw("hops", "via", "which proxies the calls crossed, by Via", fmt.Sprintf("%d on the way in, %d on every call between services", atEntry, perEdge))
+	}
 	reached := map[string]bool{}
 	found = crossings(root, "the driver", atEntry, perEdge, reached)
 	if root.Service != service {

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"crossroads/harness/deploy"
+	"crossroads/results"
 	"crossroads/topologies"
 )
 
@@ -52,6 +53,12 @@ func (c *checker) authorization(ctx context.Context) []string {
 	return each(c.entriesOf(service), func(entry deploy.Entry) []string {
 		got, err := c.ask(ctx, entry.URL, shut, 0)
 		on := m.Authorization == topologies.ModeOn
+		switch m.Authorization {
+		case topologies.ModeOn:
+			c.beside("authorization", "authorization", "a path that a policy shuts", statuses([]int{got.status}))
+		case topologies.ModeDryRun:
+			c.beside("authorization", "authorization=dry_run", "a path that a policy shuts", "passed, and counted")
+		}
 		switch {
 		case err != nil:
 			return one("a request for a shut path at %s: %v", entry.Name, err)
@@ -123,6 +130,12 @@ func (c *checker) terms(ctx context.Context) []string {
 			return one("%s does not show its configuration: %v", p.ID, err)
 		}
 		var found []string
+		if m.Breaker == topologies.ModeOn {
+			c.told("terms", results.PlaceSidecars, "breaker", "the configuration in force", "breaker on for calls")
+		}
+		if m.Retries == topologies.ModeOn {
+			c.told("terms", results.PlaceSidecars, "retries", "the configuration in force", fmt.Sprintf("%d attempts", file.Outbound.Retry.Attempts))
+		}
 		if got := file.Outbound.Defaults.Breaker.Mode; got != m.Breaker {
 			found = append(found, fmt.Sprintf("%s has the breaker %s where %s is declared", p.ID, got, m.Breaker))
 		}
@@ -139,6 +152,7 @@ func (c *checker) app(ctx context.Context) []string {
 	if !c.arm.UnixApp() {
 		return nil
 	}
+	c.beside("app", "app=unix", "the kernel's table of Unix sockets", "application and sidecar have connections there")
 	keeping := &http.Client{Transport: &http.Transport{Proxy: nil}, Timeout: timeout}
 	defer keeping.CloseIdleConnections()
 	for _, entry := range c.deployment.Entries() {

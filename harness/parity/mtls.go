@@ -33,11 +33,17 @@ func (c *checker) mtls(ctx context.Context) []string {
 		}
 		secured, _ := stranger(ctx, address, p.Service, &tls.Config{InsecureSkipVerify: true}) // a stranger trusts anybody
 		var found []string
+		if m.MTLS != topologies.MTLSOff {
+			c.beside("mtls", "mtls="+m.MTLS, "plaintext, and TLS without a certificate, at an inbound port", verdict(plain)+", "+verdict(secured))
+		}
 		if refuses := m.MTLS == topologies.MTLSStrict || m.Authorization == topologies.ModeOn; plain == refuses {
 			found = append(found, fmt.Sprintf("%s: a plaintext request %s under mtls: %s", p.ID, verdict(plain), m.MTLS))
 		}
 		if secured {
 			found = append(found, fmt.Sprintf("%s: a TLS client without a certificate was served under mtls: %s", p.ID, m.MTLS))
+		}
+		if m.MTLS != topologies.MTLSOff {
+			found = append(found, c.shake(ctx, "inbound", p.ID, address)...)
 		}
 		return found
 	})

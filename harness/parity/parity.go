@@ -14,12 +14,13 @@ import (
 	"time"
 
 	"crossroads/harness/deploy"
+	"crossroads/results"
 	"crossroads/topologies"
 )
 
 // Failure is one probe that did not find what the topology says.
 type Failure struct {
-	Probe string // answers, hops, work, stages, upstream, mtls, composition, terms, origin_calls, relays, opaque, app, or the name of a stage
+	Probe string // answers, hops, work, stages, upstream, mtls, composition, terms, origin_calls, relays, opaque, app, fields, keep_alive, tls, or the name of a stage
 	Text  string
 }
 
@@ -31,6 +32,10 @@ type checker struct {
 	arm        *topologies.Arm
 	deployment deploy.Deployment
 	requests   []topologies.Request
+
+	mu     sync.Mutex
+	noted  []note
+	shaken []results.Handshake
 }
 
 // probe is one look at an arm; find returns what it did not find as it should be.
@@ -39,12 +44,12 @@ type probe struct {
 	find func(context.Context) []string
 }
 
-// Check runs every probe that applies to the arm and returns what failed, in a fixed order: all at the same time, and then one by
-// one those that count traffic or read what it leaves behind.
-func Check(ctx context.Context, arm *topologies.Arm, d deploy.Deployment) []Failure {
+// Look runs every probe that applies to the arm: all at the same time, and then one by one those that count traffic or read what it leaves
+// behind.
+func Look(ctx context.Context, arm *topologies.Arm, d deploy.Deployment) Seen {
 	c := &checker{arm: arm, deployment: d, requests: arm.Experiment.Load.Requests}
 	if len(d.Entries()) == 0 {
-		return []Failure{{"answers", "the deployment has no entry"}}
+		return Seen{Failures: []Failure{{"answers", "the deployment has no entry"}}}
 	}
 	failures := run(ctx, []probe{
 		{"answers", c.answers},
@@ -64,11 +69,13 @@ func Check(ctx context.Context, arm *topologies.Arm, d deploy.Deployment) []Fail
 		{"composition", c.composition},
 		{"authorization", c.authorization},
 		{"terms", c.terms},
+		{"fields", c.fields},
+		{"tls", c.entryTLS},
 	})
-	for _, alone := range []probe{{"origin_calls", c.originCalls}, {"relays", c.relays}, {"opaque", c.opaque}, {"app", c.app}} {
+	for _, alone := range []probe{{"origin_calls", c.originCalls}, {"relays", c.relays}, {"opaque", c.opaque}, {"app", c.app}, {"keep_alive", c.keepAlive}} {
 		failures = append(failures, run(ctx, []probe{alone})...)
 	}
-	return failures
+	return c.seen(failures)
 }
 
 // run runs probes at the same time.

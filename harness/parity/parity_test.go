@@ -1,6 +1,7 @@
 package parity
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -10,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -69,9 +71,14 @@ type system struct {
 	wrongSize         bool          // the origin answers with another size than declared
 	alive             bool          // of the probe: answers with HTML instead of the workload's report
 
+	believes string // a field that the gateway passes on as it came
+	dials    bool   // every request comes to the application on a connection of its own
+	closes   bool   // the entry ends the client's connection with every answer
+
 	guard *guard // the stages that are not above; nil: there is no gateway
 
 	probes  atomic.Int64
+	peers   atomic.Int64
 	origin  *httptest.Server
 	entry   *httptest.Server
 	sidecar string
@@ -95,7 +102,7 @@ func start(t *testing.T, arm string, lie func(*system)) (*system, *topologies.Ar
 	if m := a.Topology.Mesh; m != nil {
 		s.inbound = map[string]func() string{
 			"strict":     func() string { return tlsPort(t, tls.RequireAnyClientCert) },
-			"permissive": func() string { return plainPort(t, http.StatusOK) },
+			"permissive": func() string { return eitherPort(t) },
 			"off":        func() string { return plainPort(t, http.StatusOK) },
 		}[m.MTLS]
 	}
@@ -139,6 +146,9 @@ func (s *system) work(w http.ResponseWriter, r *http.Request) {
 // proxy is everything in front of the origin.
 func (s *system) proxy(w http.ResponseWriter, r *http.Request) {
 	key := r.Header.Get("X-Api-Key")
+	if s.closes {
+		w.Header().Set("Connection", "close")
+	}
 	if s.limit && s.policy != "" {
 		w.Header().Set("RateLimit-Policy", s.policy)
 	}
@@ -160,6 +170,15 @@ func (s *system) proxy(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// fields is what the gateway makes of a client's.
+func (s *system) fields(r *http.Request) [][2]string {
+	all := [][2]string{{"X-Forwarded-For", "127.0.0.1"}, {"X-Forwarded-Proto", "http"}, {"X-Forwarded-Host", r.Host}, {"X-Request-Id", "made"}}
+	if s.believes != "" {
+		all = append(all, [2]string{s.believes, r.Header.Get(s.believes)})
+	}
+	return all
+}
+
 func (s *system) report(w http.ResponseWriter, r *http.Request, honest bool) {
 	if s.alive && !honest {
 		_, _ = w.Write([]byte("<h1>it works!</h1>"))
@@ -168,6 +187,12 @@ func (s *system) report(w http.ResponseWriter, r *http.Request, honest bool) {
 	entry, edge := s.arm.Hops()
 	stock := &workload.Probe{Service: "stock", Hops: max(0, edge-s.skipped), Seq: r.Header.Get("X-Crossroads-Seq"), Wait: 1000}
 	shop := &workload.Probe{Service: "shop", Hops: max(0, entry-s.missing), Seq: r.Header.Get("X-Crossroads-Seq"), CPU: 77}
+	if !honest {
+		shop.Headers, shop.Host = s.fields(r), r.Host
+	}
+	if s.dials {
+		shop.Peer = fmt.Sprint(s.peers.Add(1))
+	}
 	shop.Calls = []workload.ProbedCall{{To: "stock", Made: true, Probe: stock}}
 	if honest {
 		shop.Hops = 0
@@ -213,6 +238,37 @@ func tlsPort(t *testing.T, clients tls.ClientAuthType) string {
 	server.StartTLS()
 	t.Cleanup(server.Close)
 	return server.Listener.Addr().String()
+}
+
+// eitherPort serves anybody in plaintext and asks who comes with TLS for a certificate.
+func eitherPort(t *testing.T) string {
+	plain, secured := plainPort(t, http.StatusOK), tlsPort(t, tls.RequireAnyClientCert)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				in, to := bufio.NewReader(conn), plain
+				if first, err := in.Peek(1); err == nil && first[0] == 22 { // a TLS handshake, RFC 8446 5.1
+					to = secured
+				}
+				behind, err := net.Dial("tcp", to)
+				if err != nil {
+					return
+				}
+				defer behind.Close()
+				go func() { _, _ = io.Copy(behind, in) }()
+				_, _ = io.Copy(conn, behind)
+			}()
+		}
+	}()
+	return l.Addr().String()
 }
 
 func closedPort(t *testing.T) string {
@@ -361,6 +417,14 @@ func TestLiesAreFound(t *testing.T) {
 			"terms", "sidecar-shop-1 has the breaker on where off is declared"},
 		{"no retries", "retrying", func(_ *testing.T, s *system) { s.terms = func(m *topologies.Mesh) { m.Retries = "off" } },
 			"terms", "sidecar-shop-1 tries 0 times where retries: on is declared"},
+		{"a client believed about itself", "plain-gateway", func(_ *testing.T, s *system) { s.believes = "X-Forwarded-For" },
+			"fields", `the application behind gateway-1 sees X-Forwarded-For: "127.0.0.1, 6.6.6.6" of a client that forged it: "127.0.0.1" was due`},
+		{"a forged Forwarded passed on", "all", func(_ *testing.T, s *system) { s.believes = "Forwarded" },
+			"fields", `sees Forwarded: "for=6.6.6.6"`},
+		{"a connection a request", "plain-gateway", func(_ *testing.T, s *system) { s.dials = true },
+			"keep_alive", "64 requests through gateway-1 came to the application on as many connections: none was used again"},
+		{"a client's connection closed", "mesh", func(_ *testing.T, s *system) { s.closes = true },
+			"keep_alive", "shop closed the client's connection after a request: it was to be kept"},
 		{"no sidecar at all", "mesh", func(_ *testing.T, s *system) { s.inbound = nil },
 			"mtls", "the deployment lists no sidecar"},
 	}
@@ -372,7 +436,7 @@ func TestLiesAreFound(t *testing.T) {
 			require.NotEmpty(t, failures)
 			require.Contains(t, fmt.Sprint(failures), tt.text)
 			for _, f := range failures {
-				if f.Probe == "work" && tt.probe == "hops" {
+				if tt.probe == "hops" && slices.Contains([]string{"work", "fields", "keep_alive"}, f.Probe) {
 					continue // who took another way, or answered instead, did other work too
 				}
 				require.Equal(t, tt.probe, f.Probe, "only the probe concerned: %s", f.Text)

@@ -16,6 +16,7 @@ func (c *checker) relays(ctx context.Context) []string {
 	if !c.arm.RelayGateway() && !c.arm.RelaySidecars() {
 		return nil
 	}
+	c.saw("relays", "carried", "the relays' own counts around a request", "one more at each place that it crosses")
 	var found []string
 	for _, service := range c.arm.Experiment.Entered() { // one after the other: they share relays
 		for _, entry := range c.entriesOf(service) {
@@ -112,6 +113,7 @@ func (c *checker) opaque(ctx context.Context) []string {
 	if !c.arm.Opaque() {
 		return nil
 	}
+	c.beside("opaque", "protocol=opaque", "the sidecars' own counts of opaque bytes", "counted at both ends of every edge")
 	return each(c.processes(deploy.KindSidecar), func(p deploy.Process) []string {
 		text, err := adminPage(ctx, p, "/metrics")
 		if err != nil {

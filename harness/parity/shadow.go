@@ -46,6 +46,7 @@ func (c *checker) tries(ctx context.Context, stage string, probe func(deploy.Ent
 		case after.count(shadows[stage]) <= before.count(shadows[stage]):
 			found = append(found, one("%s did not count the requests of the probe where %s is in shadow: it neither acts nor looks", p.ID, stage)...)
 		}
+		c.saw(stage, stage+"=shadow", "what the stage would refuse", "passed, and counted")
 		return found
 	})
 }

@@ -8,10 +8,12 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"crossroads/harness/deploy"
 	"crossroads/proxies/config/units"
+	"crossroads/results"
 	"crossroads/topologies"
 )
 
@@ -33,11 +35,12 @@ func (c *checker) cors(ctx context.Context) []string {
 	preflight.Method, preflight.Body.Size = http.MethodOptions, 0
 	on := g.Stages.Mode(topologies.StageCORS) == topologies.ModeOn
 	return c.tries(ctx, topologies.StageCORS, func(entry deploy.Entry) []string {
-		var found []string
+		var found, allowed []string
 		for _, page := range []string{topologies.DemoOrigin, "https://foreign.crossroads.invalid"} {
 			asked := append([]change{{"Origin", page}, {"Access-Control-Request-Method", http.MethodGet}}, anonymous...)
 			got, err := c.ask(ctx, entry.URL, preflight, 0, asked...)
 			told, due := got.header.Get(allowOrigin), ""
+			allowed = append(allowed, fmt.Sprintf("%d allowing %q", got.status, told))
 			if on && page == topologies.DemoOrigin {
 				due = page
 			}
@@ -49,6 +52,9 @@ func (c *checker) cors(ctx context.Context) []string {
 			case told != due:
 				found = append(found, one("a preflight from %s at %s was answered with the allowed origin %q: %q was due", page, entry.Name, told, due)...)
 			}
+		}
+		if on {
+			c.saw(topologies.StageCORS, topologies.StageCORS, "a preflight from the page that may, from one that may not", strings.Join(allowed, ", "))
 		}
 		return found
 	})
@@ -65,6 +71,9 @@ func (c *checker) rules(ctx context.Context) []string {
 	on := g.Stages.Mode(topologies.StageAuthorization) == topologies.ModeOn
 	return c.tries(ctx, topologies.StageAuthorization, func(entry deploy.Entry) []string {
 		got, err := c.ask(ctx, entry.URL, denied, 0)
+		if on {
+			c.saw(topologies.StageAuthorization, topologies.StageAuthorization, "a path that the rules deny", statuses([]int{got.status}))
+		}
 		switch {
 		case err != nil:
 			return one("a request for %s at %s: %v", denied.Path, entry.Name, err)
@@ -92,12 +101,14 @@ func (c *checker) bodyLimit(ctx context.Context) []string {
 	return each(c.deployment.Entries(), func(entry deploy.Entry) []string {
 		upload := c.first()
 		upload.Method = http.MethodPost
+		var answered []int
 		for _, try := range []struct {
 			size    units.Bytes
 			refused bool
 		}{{limit.Max, false}, {limit.Max + 1, on}} {
 			upload.Body.Size = try.size
 			got, err := c.ask(ctx, entry.URL, upload, 0, change{"Expect", "100-continue"})
+			answered = append(answered, got.status)
 			switch {
 			case err != nil:
 				return one("a body of %d bytes at %s: %v", try.size, entry.Name, err)
@@ -106,6 +117,9 @@ func (c *checker) bodyLimit(ctx context.Context) []string {
 			case !try.refused && got.status == http.StatusRequestEntityTooLarge:
 				return one("a body of %d bytes at %s was answered 413, which is due above %s only, and where body_limit is on", try.size, entry.Name, limit.Max)
 			}
+		}
+		if on {
+			c.saw(topologies.StageBodyLimit, topologies.StageBodyLimit, fmt.Sprintf("a body of %s, and of a byte more", limit.Max), statuses(answered))
 		}
 		return nil
 	})
@@ -130,6 +144,7 @@ func (c *checker) accessLog(ctx context.Context) []string {
 		if _, err := c.ask(ctx, entry.URL, logged, 0); err != nil {
 			return one("a request to be logged at %s: %v", entry.Name, err)
 		}
+		c.saw(topologies.StageAccessLog, topologies.StageAccessLog, "the log's line of a request that only the probe makes", "it is there")
 		for until := time.Now().Add(logPatience); time.Now().Before(until); time.Sleep(10 * time.Millisecond) {
 			if text, err := os.ReadFile(p.Access); err == nil && bytes.Contains(text, []byte(`"path":"`+logged.Path+`"`)) {
 				return nil
@@ -153,6 +168,9 @@ func (c *checker) upstream(ctx context.Context) []string {
 			return one("%s shows no configuration: %s", p.ID, shorten(text))
 		}
 		var found []string
+		for _, feature := range g.Upstream.Features() {
+			c.told("upstream", results.PlaceGateway, feature, "the configuration in force", feature+" for "+strings.Join(c.arm.Experiment.Entered(), ", "))
+		}
 		for _, service := range c.arm.Experiment.Entered() {
 			if is := said.of(service); is != g.Upstream {
 				found = append(found, fmt.Sprintf("%s says that it treats %s by %+v where %+v is declared", p.ID, service, is, g.Upstream))
