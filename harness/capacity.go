@@ -76,6 +76,7 @@ func (s CapacitySession) open(binaries map[string]string, used rivals.Set) (*res
 	if err != nil {
 		return nil, err
 	}
+	plan.Refused = rivals.Refusals(s.Experiment)
 	plan.ID, plan.Trials, plan.Adaptive, plan.Rounds = "capacity-"+plan.ID, nil, true, s.Search.Repeat
 	plan.Binaries, plan.Machine, plan.Search = environment.Binaries, environment.Machine, &s.Search
 	resolved, err := topologies.Marshal(s.Experiment)
@@ -165,8 +166,12 @@ func (c *stepping) carryOut(ctx context.Context, planned results.PlannedTrial) (
 
 func (c *stepping) probed(ctx context.Context, arm *topologies.Arm, planned results.PlannedTrial, d deploy.Deployment) (results.Trial, error) {
 	if !c.deployed[arm.Name] {
-		if failures := parity.Check(ctx, arm, d); len(failures) > 0 && ctx.Err() == nil {
-			return results.Trial{}, &Unfit{Arm: arm.Name, Probe: failures[0].Probe, Text: failures[0].Text}
+		seen := parity.Look(ctx, arm, d)
+		if err := c.runner.see(planned, seen); err != nil {
+			return results.Trial{}, err
+		}
+		if len(seen.Failures) > 0 && ctx.Err() == nil {
+			return results.Trial{}, &Unfit{Arm: arm.Name, Probe: seen.Failures[0].Probe, Text: seen.Failures[0].Text}
 		}
 		c.deployed[arm.Name] = true
 	}

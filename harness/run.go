@@ -198,17 +198,28 @@ func (r *Runner) neverReady(ctx context.Context, trials []results.PlannedTrial, 
 
 // excluded probes an arm before it is loaded. A probe that fails keeps the arm out of the round, loudly.
 func (r *Runner) excluded(ctx context.Context, t results.PlannedTrial, d deploy.Deployment) (bool, error) {
-	failures := parity.Check(ctx, r.arms[t.Arm], d)
+	seen := parity.Look(ctx, r.arms[t.Arm], d)
 	if ctx.Err() != nil {
 		return true, ctx.Err()
 	}
-	for _, f := range failures {
+	if err := r.see(t, seen); err != nil {
+		return true, err
+	}
+	for _, f := range seen.Failures {
 		r.Progress.Note(fmt.Sprintf("round %d: %s is excluded: %s: %s", t.Round, t.Arm, f.Probe, f.Text))
 		if err := r.Run.Exclude(results.Exclusion{Round: t.Round, Arm: t.Arm, Probe: f.Probe, Text: f.Text}); err != nil {
 			return true, err
 		}
 	}
-	return len(failures) > 0, nil
+	return len(seen.Failures) > 0, nil
+}
+
+// see records what the probes saw, whether they let the arm in or not.
+func (r *Runner) see(t results.PlannedTrial, seen parity.Seen) error {
+	if len(seen.Probes)+len(seen.Handshakes) == 0 {
+		return nil
+	}
+	return r.Run.See(results.Sighting{Round: t.Round, Arm: t.Arm, Probes: seen.Probes, Handshakes: seen.Handshakes})
 }
 
 // active is what the proxies say they do. Parity asked the same a moment ago, so that no answer now is worth a word and no more.

@@ -84,6 +84,7 @@ func (s Session) open(binaries map[string]string, used rivals.Set) (*results.Run
 		return nil, err
 	}
 	plan.Binaries, plan.Machine, plan.KeptAlive = environment.Binaries, environment.Machine, s.Keep
+	plan.Refused = rivals.Refusals(s.Experiment)
 	if s.Resume == "" {
 		resolved, err := topologies.Marshal(s.Experiment)
 		if err != nil {

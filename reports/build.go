@@ -26,7 +26,7 @@ func FromRecords(rec Records) (*Report, error) {
 		Schema: Schema, Header: b.header(), Costs: b.costs(), Benefits: b.benefits(), Findings: b.findings(), run: rec.Dir,
 	}
 	for _, s := range []Section{
-		b.loadSection(), b.layersSection(), b.stagesSection(), b.floorSection(), b.compositionSection(), b.spectrumSection(), b.resourcesSection(), b.timeSection(), b.faultsSection(), b.errorsSection(),
+		b.loadSection(), b.layersSection(), b.stagesSection(), b.rivalsSection(), b.floorSection(), b.featuresSection(), b.compositionSection(), b.spectrumSection(), b.resourcesSection(), b.timeSection(), b.faultsSection(), b.errorsSection(),
 		b.trialsSection(), b.readingSection(), b.reproduceSection(),
 	} {
 		s.withoutEmptyFigures()

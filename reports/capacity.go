@@ -26,7 +26,7 @@ func (b *book) searched() (*Report, error) {
 	r := &Report{Schema: Schema, Header: b.header(), Costs: b.capacities(found), Benefits: b.benefits(), Findings: b.capacityFindings(found), run: b.Dir}
 	r.Header.Status, r.Header.Reasons = b.judgeSearch(found, unfinished)
 	r.Header.Verdict = verdicts[r.Header.Status]
-	r.Sections = []Section{b.repetitions(found), b.trialsSection(), b.readingSection(), b.reproduceSection()}
+	r.Sections = []Section{b.repetitions(found), b.featuresSection(), b.trialsSection(), b.readingSection(), b.reproduceSection()}
 	return r, nil
 }
 
@@ -179,5 +179,35 @@ func (b *book) capacityFindings(found []capacity.Arm) []Finding {
 	if len(parts) == 0 {
 		return nil
 	}
-	return []Finding{{Rule: "capacity", Shown: true, Text: sentence("Within the objectives (" + b.objectiveTexts() + ") lie: " + strings.Join(parts, "; "))}}
+	all := []Finding{{Rule: "capacity", Shown: true, Text: sentence("Within the objectives (" + b.objectiveTexts() + ") lie: " + strings.Join(parts, "; "))}}
+	owns, of := b.groups()
+	for _, own := range owns {
+		if f, ok := b.capacityBeside(found, own, of[own]); ok {
+			all = append(all, f)
+		}
+	}
+	return all
+}
+
+// capacityBeside says whose capacity is shown to be higher, or lower, than that of the project's own proxy: brackets over all repetitions that
+// do not meet.
+func (b *book) capacityBeside(found []capacity.Arm, own int, rivals []int) (Finding, bool) {
+	var higher, lower []string
+	o := found[own]
+	for _, i := range rivals {
+		switch r := found[i]; {
+		case o.High > 0 && r.Low > o.High:
+			higher = append(higher, b.name(i))
+		case r.High > 0 && o.Low > r.High:
+			lower = append(lower, b.name(i))
+		}
+	}
+	var parts []string
+	if len(higher) > 0 {
+		parts = append(parts, "higher is that of "+list(higher))
+	}
+	if len(lower) > 0 {
+		parts = append(parts, "lower is that of "+list(lower))
+	}
+	return Finding{Rule: "rivals", Shown: true, Text: sentence(fmt.Sprintf("Beside the capacity of %s, %s", b.name(own), strings.Join(parts, "; ")))}, len(parts) > 0
 }

@@ -32,6 +32,9 @@ func (b *book) findings() []Finding {
 	add(b.troubleFinding())
 	add(b.blastFinding())
 	add(b.failingFinding())
+	for _, f := range b.rivalFindings() {
+		add(f, true)
+	}
 	if !b.paced(economical) {
 		add(b.compositionFinding())
 	}

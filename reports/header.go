@@ -34,6 +34,7 @@ func (b *book) header() Header {
 	if n := len(b.faults()); n > 0 {
 		h.Warnings = append(h.Warnings, fmt.Sprintf("%s declared in every trial: latency, CPU and errors include their effects", plural(n, "fault")))
 	}
+	h.Warnings = append(h.Warnings, b.unlikeInTLS()...)
 	h.Status, h.Reasons = b.judge()
 	h.Verdict = verdicts[h.Status]
 	h.Facts, h.Summary = b.facts(), b.summary()

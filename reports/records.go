@@ -23,6 +23,7 @@ type Records struct {
 	Trials      []results.Trial
 	Exclusions  []results.Exclusion
 	Sittings    []results.Sitting
+	Sightings   []results.Sighting
 	Warnings    []results.Warning
 }
 
@@ -41,6 +42,10 @@ func Read(run *results.Run) (Records, error) {
 	rec.Warnings = append(rec.Warnings, warnings...)
 	if rec.Sittings, warnings, err = run.Sittings(); err != nil {
 		return rec, fmt.Errorf("reading the sittings of %s: %w", run.Plan.ID, err)
+	}
+	rec.Warnings = append(rec.Warnings, warnings...)
+	if rec.Sightings, warnings, err = run.Sightings(); err != nil {
+		return rec, fmt.Errorf("reading the sightings of %s: %w", run.Plan.ID, err)
 	}
 	rec.Warnings = append(rec.Warnings, warnings...)
 	return rec, nil

@@ -23,6 +23,7 @@ var scenes = map[string]func() (reports.Records, *reports.Report){
 	"faulty":     made(faulty),
 	"features":   made(featured),
 	"searched":   made(searched),
+	"beside":     made(beside),
 	"pages":      made(func() reports.Records { return synthetic(composedPages(), []float64{500, 1000}, 6) }),
 	"floor": made(func() reports.Records {
 		rec := synthetic(floored(), []float64{1000}, 6)

@@ -25,6 +25,7 @@ type Probe struct {
 	Asked    string `json:"asked"`
 	Answered string `json:"answered"`
 	Told     bool   `json:"told,omitempty"`   // the proxy said so of itself; it was not seen to act
+	Lacks    bool   `json:"lacks,omitempty"`  // it does not do this, which was not demanded
 	Failed   bool   `json:"failed,omitempty"` // it is not as declared
 }
 

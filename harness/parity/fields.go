@@ -9,6 +9,7 @@ import (
 
 	"crossroads/harness/deploy"
 	"crossroads/harness/workload"
+	"crossroads/results"
 	"crossroads/topologies"
 )
 
@@ -53,9 +54,11 @@ func (c *checker) arrived(entry deploy.Entry, seen *workload.Probe) (found []str
 		}
 	}
 	c.saw("fields", "fields", "X-Forwarded-For, -Proto, -Host and Forwarded, forged by the client", "replaced by the gateway's own; Forwarded taken out")
-	if id := field(seen, requestID); id != "" && id != "forged" {
-		c.saw("fields", "request_id", "a request with an id of the client's", "the application sees another, made by the gateway")
+	made := results.Probe{Place: c.place(), Feature: "request_id", Asked: "a request with an id of the client's", Answered: "the application sees another, made by the gateway"}
+	if id := field(seen, requestID); id == "" || id == "forged" {
+		made.Answered, made.Lacks = fmt.Sprintf("the application sees %q", id), true
 	}
+	c.notes(note{"fields", made})
 	return found
 }
 

@@ -43,7 +43,7 @@ func TestWhatWasSeen(t *testing.T) {
 	require.Contains(t, seen.Probes, results.Probe{Place: "gateway", Feature: "key_auth", Asked: "a request without a key, with a wrong key", Answered: "401, 401"})
 	require.Contains(t, seen.Probes, results.Probe{Place: "gateway", Feature: "rate_limit", Asked: "5 requests at once where 3 may pass", Answered: "3 passed, 2 answered 429"})
 	require.Contains(t, seen.Probes, results.Probe{Place: "sidecars", Feature: "mtls=strict", Asked: "plaintext, and TLS without a certificate, at an inbound port",
-		Answered: "was refused, was refused"})
+		Answered: "refused, refused"})
 	require.Equal(t, []results.Handshake{{At: "inbound", Process: "sidecar-shop-1", Seen: "probe", Version: "TLS 1.3", Cipher: seen.Handshakes[0].Cipher, Chain: 1}}, seen.Handshakes)
 	require.Contains(t, seen.Handshakes[0].Cipher, "TLS_")
 }
@@ -74,9 +74,13 @@ func TestWhatFailedIsToldAsFailed(t *testing.T) {
 			require.Contains(t, p.Answered, "a request with a wrong key at gateway-1 was answered 200 where key_auth is on: 401 was due")
 		}
 	}
+	s, arm = start(t, "plain-gateway", func(s *system) { s.believes = requestID })
+	require.Contains(t, Look(t.Context(), arm, s).Probes, results.Probe{Place: "gateway", Feature: "request_id", Asked: "a request with an id of the client's",
+		Answered: `the application sees "forged"`, Lacks: true}, "which keeps nobody out")
+	require.Empty(t, Check(t.Context(), arm, s))
 	s, arm = start(t, "plain-gateway", func(s *system) { s.guard.silent = true })
 	seen := Look(t.Context(), arm, s)
-	require.Contains(t, fmt.Sprint(seen.Probes), "{gateway stages the probe stages gateway-1 does not say which stages it has in force false true}",
+	require.Contains(t, fmt.Sprint(seen.Probes), "{gateway stages the probe stages gateway-1 does not say which stages it has in force false false true}",
 		"a probe that notes nothing is told by its failure")
 	s, arm = start(t, "mesh", func(s *system) { s.inbound = func() string { return closedPort(t) } })
 	seen = Look(t.Context(), arm, s)

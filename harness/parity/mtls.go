@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"crossroads/harness/deploy"
@@ -34,7 +35,7 @@ func (c *checker) mtls(ctx context.Context) []string {
 		secured, _ := stranger(ctx, address, p.Service, &tls.Config{InsecureSkipVerify: true}) // a stranger trusts anybody
 		var found []string
 		if m.MTLS != topologies.MTLSOff {
-			c.beside("mtls", "mtls="+m.MTLS, "plaintext, and TLS without a certificate, at an inbound port", verdict(plain)+", "+verdict(secured))
+			c.beside("mtls", "mtls="+m.MTLS, "plaintext, and TLS without a certificate, at an inbound port", strings.TrimPrefix(verdict(plain)+", "+strings.TrimPrefix(verdict(secured), "was "), "was "))
 		}
 		if refuses := m.MTLS == topologies.MTLSStrict || m.Authorization == topologies.ModeOn; plain == refuses {
 			found = append(found, fmt.Sprintf("%s: a plaintext request %s under mtls: %s", p.ID, verdict(plain), m.MTLS))

@@ -172,7 +172,10 @@ func (s *system) proxy(w http.ResponseWriter, r *http.Request) {
 
 // fields is what the gateway makes of a client's.
 func (s *system) fields(r *http.Request) [][2]string {
-	all := [][2]string{{"X-Forwarded-For", "127.0.0.1"}, {"X-Forwarded-Proto", "http"}, {"X-Forwarded-Host", r.Host}, {"X-Request-Id", "made"}}
+	all := [][2]string{{"X-Forwarded-For", "127.0.0.1"}, {"X-Forwarded-Proto", "http"}, {"X-Forwarded-Host", r.Host}}
+	if s.believes != requestID {
+		all = append(all, [2]string{requestID, "made"})
+	}
 	if s.believes != "" {
 		all = append(all, [2]string{s.believes, r.Header.Get(s.believes)})
 	}

@@ -13,6 +13,7 @@ package rivals
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 
 	"crossroads/harness/deploy/process"
@@ -63,26 +64,33 @@ func For(e *topologies.Experiment) (Set, error) {
 	set := Set{}
 	var faults []error
 	for _, arm := range e.Arms() {
-		if arm.RivalSidecars() {
-			found, err := besideUsable(arm)
-			if err != nil {
-				faults = append(faults, err)
-				continue
-			}
-			set[found.Name] = found
-		}
-		g := arm.Topology.Gateway
-		if g == nil || g.Use == topologies.Reference || g.Use == topologies.Relay {
-			continue
-		}
-		found, err := usable(arm.Name, g)
-		if err != nil {
-			faults = append(faults, err)
-			continue
-		}
-		set[g.Use] = found
+		used, err := ForArm(arm)
+		faults = append(faults, err)
+		maps.Copy(set, used)
 	}
 	return set, errors.Join(faults...)
+}
+
+// ForArm finds the rivals that one arm uses. The error is an *Unusable.
+func ForArm(arm *topologies.Arm) (Set, error) {
+	set := Set{}
+	if arm.RivalSidecars() {
+		found, err := besideUsable(arm)
+		if err != nil {
+			return set, err
+		}
+		set[found.Name] = found
+	}
+	g := arm.Topology.Gateway
+	if g == nil || g.Use == topologies.Reference || g.Use == topologies.Relay {
+		return set, nil
+	}
+	found, err := usable(arm.Name, g)
+	if err != nil {
+		return set, err
+	}
+	set[g.Use] = found
+	return set, nil
 }
 
 func usable(arm string, g *topologies.Gateway) (Found, error) {
