@@ -187,7 +187,7 @@ func (c *climb) trial(ctx context.Context, rate float64) (results.Trial, error) 
 	*c.order++
 	t, err := c.try(ctx, results.PlannedTrial{ID: fmt.Sprintf("r%d-%s-%03d", c.round, c.arm, c.trials), Order: *c.order, Round: c.round, Arm: c.arm, Rate: rate})
 	if err == nil && t.Rate != rate {
-		err = fmt.Errorf("trial %s was made at %g/s where the search asks for %g/s: the records are of another search", t.ID, t.Rate, rate)
+		err = fmt.Errorf("trial %s was made at %g/s where the search asks for %g/s: the records are of another search, or of another version of it", t.ID, t.Rate, rate)
 	}
 	return t, err
 }

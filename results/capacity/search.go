@@ -230,14 +230,11 @@ func (f *searching) confirm(ctx context.Context, b *Bracket) (moved bool, err er
 	return false, nil
 }
 
-// outwards is the next rate on the way to lower or higher ones, whole, and different from the last.
+// outwards is the next rate on the way to lower or higher ones, whole, different from the last, and no further than the factor: a bracket
+// that is a rounding wider than asked for would be bisected at once.
 func (f *searching) outwards(rate, factor float64) float64 {
-	next := math.Round(rate * factor)
-	if next == rate {
-		if factor < 1 {
-			return rate - 1
-		}
-		return rate + 1
+	if factor < 1 {
+		return min(rate-1, math.Ceil(rate*factor))
 	}
-	return next
+	return max(rate+1, math.Floor(rate*factor))
 }
