@@ -14,6 +14,7 @@ import (
 	"crossroads/harness/deploy"
 	"crossroads/harness/load"
 	"crossroads/harness/workload"
+	"crossroads/proxies/config"
 	"crossroads/results"
 	"crossroads/topologies"
 )
@@ -134,15 +135,34 @@ func (in *faulting) begin(ctx context.Context, f *topologies.Fault, id string) e
 		in.metering.ending(id)
 		return in.deployment.End(ctx, id, syscall.SIGTERM)
 	}
-	return in.tell(ctx, id, http.MethodPut, workload.Fault{Errors: f.Errors.F(), Delay: f.Delay.D(), Reset: f.Reset.F()})
+	return in.tell(ctx, id, workload.FaultPath, http.MethodPut, told(f))
+}
+
+// told is what a process hears of a fault that it does to itself: a workload in its own words, a proxy in those of its configuration.
+func told(f *topologies.Fault) any {
+	point := ""
+	switch f.Kind() {
+	case topologies.FaultExpire:
+		point = config.AtRenewal
+	case topologies.FaultStale:
+		point = config.AtSnapshot
+	default:
+		return workload.Fault{Errors: f.Errors.F(), Delay: f.Delay.D(), Reset: f.Reset.F()}
+	}
+	return map[string]any{"rules": []map[string]any{{"at": point, "reset": true}}}
 }
 
 func (in *faulting) undo(ctx context.Context, f *topologies.Fault, id string) error {
 	switch f.Kind() {
 	case topologies.FaultPause:
 		return in.deployment.Pause(ctx, id, false)
-	case topologies.FaultService:
-		return in.tell(ctx, id, http.MethodDelete, nil)
+	case topologies.FaultService, topologies.FaultStale:
+		return in.tell(ctx, id, workload.FaultPath, http.MethodDelete, nil)
+	case topologies.FaultExpire:
+		if err := in.tell(ctx, id, workload.FaultPath, http.MethodDelete, nil); err != nil {
+			return err
+		}
+		return in.proven(ctx, id)
 	}
 	if err := in.deployment.Start(ctx, id); err != nil {
 		return err
@@ -162,8 +182,23 @@ func processOf(d deploy.Deployment, id string) (deploy.Process, bool) {
 	return deploy.Process{}, false
 }
 
-// tell sends a fault to a replica of the workload itself, past every proxy.
-func (in *faulting) tell(ctx context.Context, id, method string, f any) error {
+// proven waits until a proxy holds a valid SVID again: it tries with growing pauses, which are part of what the fault did.
+func (in *faulting) proven(ctx context.Context, id string) error {
+	for {
+		err := in.tell(ctx, id, "/readyz", http.MethodGet, nil)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// tell asks something of a process itself, past every proxy: of a workload, or of a proxy's admin listener.
+func (in *faulting) tell(ctx context.Context, id, path, method string, f any) error {
 	p, known := processOf(in.deployment, id)
 	if !known {
 		return fmt.Errorf("telling %s of a fault: the deployment has no such process", id)
@@ -172,7 +207,7 @@ func (in *faulting) tell(ctx context.Context, id, method string, f any) error {
 	if err := json.NewEncoder(&body).Encode(f); err != nil {
 		return fmt.Errorf("telling %s of a fault: %w", id, err)
 	}
-	q, err := http.NewRequestWithContext(ctx, method, p.Admin+workload.FaultPath, &body)
+	q, err := http.NewRequestWithContext(ctx, method, p.Admin+path, &body)
 	if err != nil {
 		return fmt.Errorf("telling %s of a fault: %w", id, err)
 	}
@@ -181,7 +216,7 @@ func (in *faulting) tell(ctx context.Context, id, method string, f any) error {
 		return fmt.Errorf("telling %s of a fault: %w", id, err)
 	}
 	said, _ := io.ReadAll(io.LimitReader(s.Body, 200))
-	if err := s.Body.Close(); err == nil && s.StatusCode != http.StatusNoContent {
+	if err := s.Body.Close(); err == nil && s.StatusCode >= 300 {
 		return fmt.Errorf("telling %s of a fault: %s: %s", id, s.Status, said)
 	}
 	return nil

@@ -153,7 +153,7 @@ func (b *book) faultsTable() *Table {
 				continue
 			}
 			ready := quantity.Absent("never")
-			if f.Kind == "service" || f.Kind == "pause" {
+			if f.Kind == "service" || f.Kind == "pause" || f.Kind == "stale" {
 				ready = quantity.Absent("not restarted")
 			} else if len(c.values(again(i))) > 0 {
 				ready = c.level(again(i), quantity.Seconds)

@@ -2,7 +2,7 @@ package results
 
 // Fault is a declared fault and what became of it in one trial. Times are nanoseconds since the block began.
 type Fault struct {
-	Kind   string     `json:"kind"` // kill, pause, terminate, service
+	Kind   string     `json:"kind"` // kill, pause, terminate, expire, stale, service
 	Text   string     `json:"text"` // kill gateway-1
 	From   int64      `json:"from_ns"`
 	To     int64      `json:"to_ns"`            // as planned; the end of the block where it never ends

@@ -29,14 +29,14 @@ func (c *checker) faults() {
 // faultKind asks for exactly one thing that happens.
 func (c *checker) faultKind(path string, f *Fault) bool {
 	var kinds []string
-	for _, key := range []string{FaultKill, FaultPause, FaultTerminate, FaultService} {
+	for _, key := range []string{FaultKill, FaultPause, FaultTerminate, FaultExpire, FaultStale, FaultService} {
 		if c.doc.Has(path + "." + key) {
 			kinds = append(kinds, key)
 		}
 	}
 	switch {
 	case len(kinds) == 0:
-		c.report(path, "a fault of nothing: write kill, pause, terminate or service, and whom it meets")
+		c.report(path, "a fault of nothing: write kill, pause, terminate, expire, stale or service, and whom it meets")
 	case len(kinds) > 1:
 		c.report(path, "one fault is one thing, here are %s: write a fault for each", strings.Join(kinds, " and "))
 	case kinds[0] != FaultService:
@@ -102,13 +102,35 @@ func (c *checker) faultTargets(path string, f *Fault) {
 			}
 		}
 	}
+	unknown := false
 	for i, name := range names {
 		found := slices.ContainsFunc(c.e.Arms(), func(a *Arm) bool {
 			return slices.ContainsFunc(a.Processes(), func(n Node) bool { return n.named(name) })
 		})
 		if !found {
+			unknown = true
 			c.report(c.namePath(path+"."+f.Kind(), i), "%s", strict.Unknown("process", name, known))
 		}
+	}
+	if !unknown && (f.Kind() == FaultExpire || f.Kind() == FaultStale) {
+		c.faultOfControl(path, f)
+	}
+}
+
+// faultOfControl wants a fault of certificates or snapshots to meet who has some, and certificates to end while it lasts.
+func (c *checker) faultOfControl(path string, f *Fault) {
+	met := false
+	for _, a := range c.e.Arms() {
+		if len(f.Targets(a)) == 0 {
+			continue
+		}
+		met = true
+		if life := a.Topology.Mesh.SVIDLifetime; f.Kind() == FaultExpire && (life == 0 || life >= f.For) {
+			c.report(path+".expire", "no certificate of %s would end while this lasts: write mesh.svid_lifetime there, shorter than %s", a.Name, f.For)
+		}
+	}
+	if !met {
+		c.report(path+"."+f.Kind(), "none of them has a control plane: certificates and snapshots are those of reference sidecars and gateways with mutual TLS")
 	}
 }
 

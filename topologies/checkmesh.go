@@ -2,12 +2,13 @@ package topologies
 
 import (
 	"slices"
+	"time"
 
 	"crossroads/proxies/config/strict"
 )
 
 // meshKeys are the keys of a mesh that do nothing without sidecars.
-var meshKeys = []string{"mtls", "app", "protocol", "balance", "breaker", "retries", "authorization", "ledger"}
+var meshKeys = []string{"mtls", "app", "protocol", "balance", "breaker", "retries", "authorization", "ledger", "svid_lifetime"}
 
 func (c *checker) mesh(name, path string, m *Mesh) {
 	for _, word := range []struct {
@@ -31,6 +32,7 @@ func (c *checker) mesh(name, path string, m *Mesh) {
 		c.report(path+".sidecars", "no service calls another: sidecars of callers would do nothing")
 	}
 	c.ledger(path, m.Use, m.Ledger)
+	c.svidLifetime(path, m)
 	if m.Use == Relay {
 		c.relays(name, path, m)
 		return
@@ -65,6 +67,18 @@ func (c *checker) mesh(name, path string, m *Mesh) {
 		c.report(path+".protocol", "no service calls another: nothing would be carried as opaque bytes")
 	case m.Protocol == ProtocolOpaque:
 		c.idleBeside(name, path, "protocol: opaque", "balance", "breaker", "retries")
+	}
+}
+
+// svidLifetime is bounded by what certificates can say: they hold whole seconds, and are renewed at half of their time.
+func (c *checker) svidLifetime(path string, m *Mesh) {
+	life := m.SVIDLifetime.D()
+	switch at := path + ".svid_lifetime"; {
+	case life == 0:
+	case m.Use != Reference || m.MTLS == MTLSOff:
+		c.report(at, "svid_lifetime is of SVIDs that the control plane issues: they need use: reference and mutual TLS")
+	case life < 2*time.Second || life > 24*time.Hour:
+		c.report(at, "%s is outside 2s to 24h", m.SVIDLifetime)
 	}
 }
 

@@ -13,10 +13,12 @@ const (
 	FaultKill      = "kill"
 	FaultPause     = "pause"
 	FaultTerminate = "terminate"
+	FaultExpire    = "expire"
+	FaultStale     = "stale"
 	FaultService   = "service"
 )
 
-// Kind is what the fault does: kill, pause, terminate, or service for replicas that answer badly.
+// Kind is what the fault does: kill, pause, terminate, expire, stale, or service for replicas that answer badly.
 func (f *Fault) Kind() string {
 	switch {
 	case len(f.Kill) > 0:
@@ -25,6 +27,10 @@ func (f *Fault) Kind() string {
 		return FaultPause
 	case len(f.Terminate) > 0:
 		return FaultTerminate
+	case len(f.Expire) > 0:
+		return FaultExpire
+	case len(f.Stale) > 0:
+		return FaultStale
 	}
 	return FaultService
 }
@@ -38,6 +44,10 @@ func (f *Fault) names() Names {
 		return f.Pause
 	case FaultTerminate:
 		return f.Terminate
+	case FaultExpire:
+		return f.Expire
+	case FaultStale:
+		return f.Stale
 	}
 	if f.Replica > 0 {
 		return Names{f.Service + "-" + strconv.Itoa(f.Replica)}
@@ -50,7 +60,7 @@ func (f *Fault) Targets(a *Arm) []Node {
 	var found []Node
 	for _, n := range a.Processes() {
 		for _, name := range f.names() {
-			if n.named(name) && (f.Kind() != FaultService || n.Kind == KindWorkload) {
+			if n.named(name) && f.canMeet(a, n) {
 				found = append(found, n)
 				break
 			}
@@ -59,11 +69,40 @@ func (f *Fault) Targets(a *Arm) []Node {
 	return found
 }
 
+// canMeet says whether the process is one that this kind of fault can be done to.
+func (f *Fault) canMeet(a *Arm, n Node) bool {
+	switch f.Kind() {
+	case FaultService:
+		return n.Kind == KindWorkload
+	case FaultExpire, FaultStale:
+		return a.followsControl(n)
+	}
+	return true
+}
+
+// TellsOf says whether a fault of the experiment is one that this process has to be told of, because it does it to itself.
+func (a *Arm) TellsOf(n Node) bool {
+	return slices.ContainsFunc(a.Experiment.Faults, func(f Fault) bool {
+		return (f.Kind() == FaultExpire || f.Kind() == FaultStale) && slices.Contains(f.Targets(a), n)
+	})
+}
+
+// followsControl says whether a process holds an SVID of the arm's control plane, and hears from it.
+func (a *Arm) followsControl(n Node) bool {
+	switch n.Kind {
+	case KindSidecar:
+		return a.NeedsControl()
+	case KindGateway:
+		return a.EntryEncrypts() && a.NeedsControl()
+	}
+	return false
+}
+
 // DropIdleFaults takes out the names, and the faults, that meet nobody: where topologies were left out by a flag.
 func (e *Experiment) DropIdleFaults() {
 	var kept []Fault
 	for _, f := range e.Faults {
-		for _, names := range []*Names{&f.Kill, &f.Pause, &f.Terminate} {
+		for _, names := range []*Names{&f.Kill, &f.Pause, &f.Terminate, &f.Expire, &f.Stale} {
 			*names = slices.DeleteFunc(slices.Clone(*names), func(name string) bool { return !e.stands(name) })
 		}
 		if f.Service != "" || len(f.names()[0]) > 0 {

@@ -119,6 +119,8 @@ type Mesh struct {
 	Retries       string `yaml:"retries,omitempty" json:"retries"`             // off | on; done by the caller's sidecar
 	Authorization string `yaml:"authorization,omitempty" json:"authorization"` // off | dry_run | on; done by the callee's sidecar, by the caller's identity
 	Ledger        string `yaml:"ledger,omitempty" json:"ledger,omitempty"`     // off | sampled | always: as the gateway's
+	// SVIDLifetime is how long certificates live, renewed at half of it; 0: as long as the control plane lets them, a day.
+	SVIDLifetime units.Duration `yaml:"svid_lifetime,omitempty" json:"svid_lifetime,omitzero"`
 }
 
 // External points at a system that somebody else runs.
@@ -170,14 +172,16 @@ type Request struct {
 	Calls   []ClientCall       `yaml:"calls,omitempty" json:"calls,omitempty"` // what it is made of; the client makes them itself, unless a gateway composes the path
 }
 
-// Fault is one thing that is made to go wrong in every trial: processes that are killed, paused or terminated, or replicas of a
-// service that answer badly. An arm in which none of its processes stands runs without it.
+// Fault is one thing that is made to go wrong in every trial: processes that are killed, paused or terminated, proxies whose certificate
+// ends or whose configuration goes stale, or replicas of a service that answer badly. An arm in which none of its processes stands runs without it.
 type Fault struct {
 	At        units.Duration `yaml:"at" json:"at"`                                   // since the begin of the measured block
 	For       units.Duration `yaml:"for" json:"for"`                                 // then the process is started or continued again; 0: it never is
 	Kill      Names          `yaml:"kill,omitempty" json:"kill,omitempty"`           // SIGKILL, with all that the process started
 	Pause     Names          `yaml:"pause,omitempty" json:"pause,omitempty"`         // SIGSTOP, then SIGCONT
 	Terminate Names          `yaml:"terminate,omitempty" json:"terminate,omitempty"` // SIGTERM: the process may drain
+	Expire    Names          `yaml:"expire,omitempty" json:"expire,omitempty"`       // sidecars or gateways whose SVID is not renewed: it ends within mesh.svid_lifetime
+	Stale     Names          `yaml:"stale,omitempty" json:"stale,omitempty"`         // sidecars or gateways that no new snapshot of the control plane reaches
 	Service   string         `yaml:"service,omitempty" json:"service,omitempty"`     // whose replicas answer badly, as told below
 	Replica   int            `yaml:"replica,omitempty" json:"replica,omitempty"`     // which one, from 1; 0: all of them
 	Errors    units.Share    `yaml:"errors,omitempty" json:"errors,omitempty"`       // of its requests that are answered with 500

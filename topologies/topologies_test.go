@@ -326,9 +326,10 @@ func TestGoldenFaults(t *testing.T) {
 
 // TestFaultsMeetWhatStandsInAnArm: one list of faults serves all arms.
 func TestFaultsMeetWhatStandsInAnArm(t *testing.T) {
-	e := parse(t, application+`  direct: {}
+	e := parse(t, strings.Replace(application, "load: {", "load: {duration: 8s, ", 1)+`  direct: {}
   two: {gateway: {replicas: 2}}
-  mesh: {mesh: {}}
+  mesh: {mesh: {svid_lifetime: 2s}}
+  both: {gateway: {}, mesh: {svid_lifetime: 2s}}
   elsewhere: {external: {url: http://127.0.0.1:8080}}
 faults:
   - {at: 0, for: 1s, kill: gateway-1}
@@ -338,6 +339,8 @@ faults:
   - {at: 1600ms, for: 400ms, pause: [sidecar, b-1]}
   - {at: 1500ms, for: 500ms, service: b, replica: 2, errors: 100%, delay: 5ms}
   - {at: 1s, for: 500ms, service: c, reset: 10%}
+  - {at: 3s, for: 3s, expire: [gateway, sidecar-b-2]}
+  - {at: 3s, for: 1s, stale: sidecar-c}
 `)
 	var got []string
 	for i := range e.Faults {
@@ -353,13 +356,15 @@ faults:
 		got = append(got, line)
 	}
 	require.Equal(t, []string{
-		"kill gateway-1 | direct: two:gateway-1 mesh: elsewhere:",
-		"terminate gateway-2, control | direct: two:gateway-2 mesh:control-1 elsewhere:",
-		"kill sidecar-b | direct: two: mesh:sidecar-b-1,sidecar-b-2 elsewhere:",
-		"pause b-2 | direct:b-2 two:b-2 mesh:b-2 elsewhere:",
-		"pause sidecar, b-1 | direct:b-1 two:b-1 mesh:b-1,sidecar-d-1,sidecar-c-1,sidecar-b-1,sidecar-b-2,sidecar-a-1 elsewhere:",
-		"b-2: errors 100%, delay 5ms | direct:b-2 two:b-2 mesh:b-2 elsewhere:",
-		"c: reset 10% | direct:c-1 two:c-1 mesh:c-1 elsewhere:",
+		"kill gateway-1 | direct: two:gateway-1 mesh: both:gateway-1 elsewhere:",
+		"terminate gateway-2, control | direct: two:gateway-2 mesh:control-1 both:control-1 elsewhere:",
+		"kill sidecar-b | direct: two: mesh:sidecar-b-1,sidecar-b-2 both:sidecar-b-1,sidecar-b-2 elsewhere:",
+		"pause b-2 | direct:b-2 two:b-2 mesh:b-2 both:b-2 elsewhere:",
+		"pause sidecar, b-1 | direct:b-1 two:b-1 mesh:b-1,sidecar-d-1,sidecar-c-1,sidecar-b-1,sidecar-b-2,sidecar-a-1 both:b-1,sidecar-d-1,sidecar-c-1,sidecar-b-1,sidecar-b-2,sidecar-a-1 elsewhere:",
+		"b-2: errors 100%, delay 5ms | direct:b-2 two:b-2 mesh:b-2 both:b-2 elsewhere:",
+		"c: reset 10% | direct:c-1 two:c-1 mesh:c-1 both:c-1 elsewhere:",
+		"expire gateway, sidecar-b-2 | direct: two: mesh:sidecar-b-2 both:sidecar-b-2,gateway-1 elsewhere:",
+		"stale sidecar-c | direct: two: mesh:sidecar-c-1 both:sidecar-c-1 elsewhere:",
 	}, got)
 	require.Equal(t, time.Second, e.Faults[0].Until(2*time.Second))
 	require.Equal(t, 2*time.Second, e.Faults[1].Until(2*time.Second), "what is never started again is away until the end")

@@ -46,6 +46,7 @@ func (c *checker) gateway(g *Gateway) {
 		c.cors("$.stages.cors", k)
 	}
 	c.oneToken(g.Stages)
+	c.faults(g.Faults, faultsOf{outbound: true, identity: g.Identity})
 }
 
 func (c *checker) listener(path string, l *Listener) {

@@ -41,7 +41,7 @@ func (c *checker) sidecar(s *Sidecar) {
 	if s.Outbound != nil {
 		c.outbound(s)
 	}
-	c.faults(s)
+	c.faults(s.Faults, faultsOf{s.Inbound != nil, s.Outbound != nil, s.Identity})
 }
 
 func (c *checker) outbound(s *Sidecar) {

@@ -33,7 +33,8 @@ type Gateway struct {
 	Log       Log                  `yaml:"log,omitempty" json:"log"`
 	Ledger    Ledger               `yaml:"ledger,omitempty" json:"ledger"`
 	Drain     Drain                `yaml:"drain,omitempty" json:"drain"`
-	Workers   int                  `yaml:"workers,omitempty" json:"workers"` // GOMAXPROCS; 0: what the machine offers
+	Workers   int                  `yaml:"workers,omitempty" json:"workers"`         // GOMAXPROCS; 0: what the machine offers
+	Faults    *Faults              `yaml:"faults,omitempty" json:"faults,omitempty"` // what is to go wrong on purpose
 }
 
 // Listener is one address that accepts connections: host:port, or unix:/path.

@@ -180,7 +180,9 @@ func (c *Control) SetDefaults() {
 }
 
 // SetDefaults fills in what a file may leave out.
-func (g *MeshGraph) SetDefaults() { *g = MeshGraph{Window: seconds(1), Keep: seconds(60)} }
+func (g *MeshGraph) SetDefaults() {
+	*g = MeshGraph{Window: units.Duration(500 * time.Millisecond), Keep: seconds(60)}
+}
 
 // SetDefaults fills in what a file may leave out.
 func (a *ControlAddress) SetDefaults() { *a = ControlAddress{Reports: "on"} }
@@ -221,6 +223,7 @@ func (g *Gateway) resolve(doc *strict.Document) {
 	if k := g.Stages.KeyAuth; k != nil && len(k.Places) == 0 {
 		k.Places = []KeyPlace{{Header: defaultKeyHeader}}
 	}
+	g.Faults.resolve("outbound")
 	if r := g.Stages.RateLimit; r != nil {
 		for i := range r.Policies {
 			r.Policies[i].resolve()

@@ -52,7 +52,7 @@ faults:
     - {direction: inbound, at: dial}
     - {direction: sideways, at: lunch, delay: 1s}
 `))
-	for _, want := range []string{"s.yaml:7:7: abort is a status from 400 to 599", "s.yaml:8:7: a request is aborted, not reset", "s.yaml:9:7: the sidecar has no outbound side",
+	for _, want := range []string{"s.yaml:7:7: abort is a status from 400 to 599", "s.yaml:8:7: a request is aborted, not reset", "s.yaml:9:7: the proxy has no outbound side",
 		"s.yaml:10:7: there is no handshake", "s.yaml:11:7: abort is a status from 400 to 599, at request", "s.yaml:12:7: nothing goes wrong", `"sideways"`, `"lunch"`} {
 		require.ErrorContains(t, err, want)
 	}

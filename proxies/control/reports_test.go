@@ -58,8 +58,8 @@ func TestAReportIsOfItsReporter(t *testing.T) {
 	require.Equal(t, http.StatusOK, status, text)
 	var p edges.Pace
 	require.NoError(t, json.Unmarshal([]byte(text), &p))
-	require.Equal(t, 1.0, p.Every)
-	require.True(t, p.Next > 0 && p.Next <= 1.2, "%g", p.Next)
+	require.Equal(t, 0.5, p.Every)
+	require.True(t, p.Next > 0 && p.Next <= 0.6, "%g", p.Next)
 	require.ElementsMatch(t, []graph.Key{{Source: "shop/web", Destination: "db"}, {Source: graph.Outside, Destination: "shop/web"}}, k.keys())
 
 	// To say that one is db does not make it so, and services that nobody listed are not invented.
@@ -113,7 +113,7 @@ func TestReporter(t *testing.T) {
 	eventually(t, "the edge is known", func() bool { return k.graph.Len() == 1 })
 	<-cuts
 	second, third := <-cuts, <-cuts
-	require.Greater(t, third.Sub(second), 500*time.Millisecond)
+	require.Greater(t, third.Sub(second), 250*time.Millisecond)
 }
 
 func TestGraphIsShown(t *testing.T) {

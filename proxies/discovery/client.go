@@ -32,6 +32,9 @@ type Options struct {
 	Now     func() time.Time // nil: time.Now
 	Random  func() float64   // uniform over [0, 1); nil: math/rand/v2
 	Log     *slog.Logger     // nil: silent
+	// Holds says whether a snapshot that came at a time may not come into force yet, on purpose; fresh, that it is asked for the first
+	// time. nil: none is kept back.
+	Holds func(came time.Time, fresh bool) bool
 }
 
 // Client keeps a proxy's snapshot up to date. It keeps what it has until, and only until, the first message of a new connection.
@@ -41,7 +44,10 @@ type Client struct {
 	apply   func(Snapshot)
 	options Options
 	first   chan struct{} // closed with the first snapshot
-	roots   string        // PEM, as last put into force; Run's goroutine only
+
+	taking sync.Mutex // of putting a snapshot into force
+	roots  string     // PEM, as last put into force
+	held   *held      // kept back on purpose, the newest; nil: none
 
 	mu     sync.Mutex
 	status Status
@@ -211,7 +217,7 @@ func (c *Client) read(stream io.Reader, alive func()) (heard bool, err error) {
 		case m.Snapshot == nil && !heard:
 			return heard, errors.New("the first message holds no snapshot")
 		default:
-			if err := c.take(m.Snapshot, heard); err != nil {
+			if err := c.receive(m.Snapshot, heard); err != nil {
 				c.refused(err)
 			}
 		}

@@ -35,6 +35,7 @@ type active struct {
 	Ledger    units.Share
 	Routes    []activeRoute
 	Upstreams []config.Upstream // without their endpoints
+	Faults    *config.Faults    `json:",omitempty"`
 }
 
 type activeRoute struct {
@@ -43,7 +44,7 @@ type activeRoute struct {
 }
 
 func (s *snapshot) settings() active {
-	a := active{Stages: placeless(s.config.Stages), Log: s.config.Log.Sample, Ledger: s.config.Ledger.Sample}
+	a := active{Stages: placeless(s.config.Stages), Log: s.config.Log.Sample, Ledger: s.config.Ledger.Sample, Faults: s.config.Faults}
 	for _, r := range s.config.Routes {
 		a.Routes = append(a.Routes, activeRoute{r.MaxBody, r.Retry})
 	}

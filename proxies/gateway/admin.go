@@ -25,6 +25,7 @@ func (g *Gateway) newAdmin(c *config.Gateway) (*operate.Admin, error) {
 	})
 	a.Page("/routes", func() any { return g.current.Load().config.Routes })
 	a.Page("/consumers", func() any { return g.top.List() })
+	a.Handle("/faults", g.faults.Handler())
 	if g.options.Load != nil {
 		a.Action("/reload", g.ReloadFile)
 	}

@@ -44,6 +44,9 @@ func (g *Gateway) buildChain(s *snapshot, old *snapshot) error {
 	add(is.access != nil, is.access)                                // whether they may: needs to know who asks
 	add(is.limits[1] != nil, is.limits[1])                          // by consumer; what is denied anyway costs no quota
 	add(limitsBodies(s.routes), stage.NewBodyLimit())               // last: a large body of somebody unknown was refused already
+	if p := g.faults.Outbound; p != nil {
+		add(true, stage.NewFaults(p)) // who is refused is refused all the same
+	}
 	if g.reports != nil {
 		add(true, calledEdge{g.byRoute(s)}) // now it is known who is called
 	}

@@ -19,6 +19,7 @@ import (
 	"crossroads/proxies/config"
 	"crossroads/proxies/discovery"
 	"crossroads/proxies/exchange"
+	"crossroads/proxies/faults"
 	"crossroads/proxies/identity"
 	"crossroads/proxies/listen"
 	"crossroads/proxies/operate"
@@ -49,6 +50,7 @@ type Gateway struct {
 	reports  *reports              // nil likewise
 	admin    *operate.Admin
 	life     operate.Life
+	faults   faults.Set
 	fronts   []operate.Front
 	current  atomic.Pointer[snapshot]
 
@@ -71,6 +73,9 @@ func New(ctx context.Context, c *config.Gateway, o Options) (_ *Gateway, err err
 	g.parts = g.metrics.NewParts()
 	if g.access, err = telemetry.OpenAccessLog(c.Log.Access, o.Stdout, o.Stderr, g.metrics.LogDropped); err != nil {
 		return nil, err
+	}
+	if c.Faults != nil {
+		g.faults = faults.New(c.Faults, g.metrics.NewInjected(), func(told *config.Faults) error { return told.CheckTold(false, true, c.Identity) }, o.Log)
 	}
 	if err = g.joinMesh(ctx, c); err != nil {
 		return nil, err
@@ -97,7 +102,11 @@ func (g *Gateway) joinMesh(ctx context.Context, c *config.Gateway) (err error) {
 	if c.Identity == nil {
 		return nil
 	}
-	if g.source, err = identity.NewSource(ctx, *c.Identity, identity.Options{Log: g.options.Log}); err != nil {
+	obtaining, hearing := identity.Options{Log: g.options.Log}, discovery.Options{Log: g.options.Log}
+	if p := g.faults.Own; p != nil {
+		obtaining.Before, hearing.Holds = p.Renewal, p.Holds
+	}
+	if g.source, err = identity.NewSource(ctx, *c.Identity, obtaining); err != nil {
 		return fmt.Errorf("obtain the gateway's identity: %w", err)
 	}
 	g.shaken = g.metrics.NewHandshakes(g.options.Log)
@@ -107,7 +116,7 @@ func (g *Gateway) joinMesh(ctx context.Context, c *config.Gateway) (err error) {
 	})
 	if c.Identity.Control != nil {
 		g.reporter = g.newReporter(c)
-		g.services = discovery.New(*c.Identity.Control, g.source, g.discover, discovery.Options{Log: g.options.Log})
+		g.services = discovery.New(*c.Identity.Control, g.source, g.discover, hearing)
 		g.metrics.Config(func() telemetry.ConfigState {
 			s := g.services.Status()
 			return telemetry.ConfigState{Version: s.Version, Published: s.Published, Propagation: s.Propagation, Connected: s.Connected}
@@ -206,9 +215,9 @@ func (g *Gateway) replace(c *config.Gateway) error {
 		for _, l := range c.Listen {
 			addresses = append(addresses, fmt.Sprintf("%s tls:%t", l.Address, l.TLS != nil))
 		}
-		return []any{addresses, c.Admin, c.Clients, c.Identity, c.Log.Access, c.Workers}
+		return []any{addresses, c.Admin, c.Clients, c.Identity, c.Log.Access, c.Workers, c.Faults}
 	}
-	for i, name := range []string{"listen", "admin", "clients", "identity", "log.access", "workers"} {
+	for i, name := range []string{"listen", "admin", "clients", "identity", "log.access", "workers", "faults"} {
 		if !reflect.DeepEqual(fixed(old.config)[i], fixed(c)[i]) {
 			return operate.Hint(fmt.Errorf("reload: `%s` changed, which takes a restart; the configuration in force stays", name),
 				"restart the gateway, or change `%s` back", name)

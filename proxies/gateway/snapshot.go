@@ -108,6 +108,9 @@ func (g *Gateway) upstream(name string, c config.Upstream, old *snapshot) (*upst
 	}
 	c.Endpoints = g.endpoints(c)
 	o := upstream.Options{Name: name, Config: c, Observer: g.metrics, Seed: new(maphash.Hash).Sum64()}
+	if p := g.faults.Outbound; p != nil {
+		o.Faults = p
+	}
 	if c.MTLS == "on" {
 		o.Handshake = g.shaken.Outbound
 		o.TLS = func(e config.Endpoint) *tls.Config { return g.source.ClientConfig(e.Identity) }

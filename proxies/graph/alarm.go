@@ -160,7 +160,7 @@ func (d *Detector) related(s *suspect) *Alarm {
 
 // revise names another root where a young alarm turns out to be explained by something below that began no later.
 func (d *Detector) revise(a *Alarm, s *suspect) {
-	if d.step-a.step <= 2 && d.reaches(a.Root.Destination, s.root.Destination) && slices.Contains(s.explain, a.Root) {
+	if d.step-a.step <= d.rules.Young && d.reaches(a.Root.Destination, s.root.Destination) && slices.Contains(s.explain, a.Root) {
 		a.Root, a.Kind = s.root, s.kind
 		a.Revised++
 	}

@@ -20,12 +20,16 @@ type Rules struct {
 	Slower float64
 	Later  time.Duration
 	// SlowShare of requests have to be slow, in SlowWindows windows in a row: a machine that stalls for a moment makes all slow once.
-	SlowShare   float64
-	SlowWindows int
+	// Requests that do not end at all are a surer sign than late answers, and come long before any timeout: where they alone are that
+	// share, StuckWindows windows are enough.
+	SlowShare                 float64
+	SlowWindows, StuckWindows int
 	// Learn is how many windows with requests an edge is watched before it is judged.
 	Learn int
 	// Calm is how many windows without trouble end an alarm.
 	Calm int
+	// Young is for how many windows an alarm may still turn out to be a consequence of something below.
+	Young int
 	// Confidence is the least share of troubled edges that an alarm's root has to explain.
 	Confidence float64
 }
@@ -43,20 +47,21 @@ func (r Rules) filled() Rules {
 	or(&r.SlowShare, 0.15)
 	or(&r.Confidence, 0.5)
 	if r.Window == 0 {
-		r.Window = time.Second
+		r.Window = 500 * time.Millisecond
 	}
 	if r.Later == 0 {
 		r.Later = 20 * time.Millisecond
 	}
-	if r.SlowWindows == 0 {
-		r.SlowWindows = 2
+	lasting := func(v *int, least int, d time.Duration) {
+		if *v == 0 {
+			*v = max(least, int((d+r.Window-1)/r.Window))
+		}
 	}
-	if r.Learn == 0 {
-		r.Learn = 2
-	}
-	if r.Calm == 0 {
-		r.Calm = 3
-	}
+	lasting(&r.SlowWindows, 2, 1500*time.Millisecond)
+	lasting(&r.StuckWindows, 2, time.Second)
+	lasting(&r.Learn, 2, 2*time.Second)
+	lasting(&r.Calm, 3, 3*time.Second)
+	lasting(&r.Young, 2, 2*time.Second)
 	return r
 }
 
@@ -109,7 +114,8 @@ type side struct {
 	ejected   int // endpoints that are usually kept out
 	errors    sum
 	slow      sum
-	slowInRow int
+	slowInRow int           // windows
+	stuckRow  int           // likewise
 	slowFrom  time.Duration // the limit, until something is learnt; 0: to be found
 }
 
@@ -176,7 +182,7 @@ func (d *Detector) judge(t *track, p Pair) {
 		if e := sd.errors; e.value >= d.rules.Evidence {
 			t.trouble("errors", e)
 		}
-		if e := sd.slow; e.value >= d.rules.Evidence && sd.slowInRow >= d.rules.SlowWindows {
+		if e := sd.slow; e.value >= d.rules.Evidence && (sd.slowInRow >= d.rules.SlowWindows || sd.stuckRow >= d.rules.StuckWindows) {
 			t.trouble("slow", e)
 		}
 	}
@@ -216,24 +222,29 @@ func (d *Detector) weigh(s *side, w *Stats) {
 		p0 = min(max(0.05, 1.5*s.above(limit)), 0.5)
 		k, all := slow+stuck, float64(w.Requests)+stuck
 		s.slow.add(all, k, p0, min(p0+0.3, 0.9), d.step, 3*r.Evidence)
-		if all > 0 && k/all >= r.SlowShare && k >= 4 {
-			s.slowInRow++
-		} else {
-			s.slowInRow = 0
-		}
+		s.slowInRow = inRow(s.slowInRow, k, all, r.SlowShare)
+		s.stuckRow = inRow(s.stuckRow, stuck, all, r.SlowShare)
 	}
 	if s.errors.value == 0 && s.slow.value == 0 && w.Requests > 0 {
 		s.learn(w, failed)
 	}
 }
 
+// inRow counts windows in a row in which k of all requests are a share that matters.
+func inRow(before int, k, all, share float64) int {
+	if all > 0 && k/all >= share && k >= 4 {
+		return before + 1
+	}
+	return 0
+}
+
 // errors moves the evidence of failures. An endpoint that is kept out of the balancer failed, or could not be reached, several times:
-// each window of that is half of what is needed, and no decline of failures says that it recovered.
+// each second of that is half of what is needed, and no decline of failures says that it recovered.
 func (d *Detector) errors(s *side, w *Stats, n, failed, p0 float64) {
 	before := s.errors.value
 	s.errors.add(n, failed, p0, min(p0+d.rules.Jump, 0.9), d.step, 3*d.rules.Evidence)
 	if w.Ejected > s.ejected {
-		s.errors.value = min(max(s.errors.value, before)+d.rules.Evidence/2, 3*d.rules.Evidence)
+		s.errors.value = min(max(s.errors.value, before)+d.rules.Evidence/2*d.rules.Window.Seconds(), 3*d.rules.Evidence)
 	}
 }
 

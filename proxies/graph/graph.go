@@ -25,7 +25,7 @@ const Outside = "outside"
 const (
 	maxEdges     = 4096
 	maxInstances = 1024 // reporters that one side of an edge tells apart
-	span         = 10   // windows that rates and latencies are shown over
+	span         = 20   // windows that rates and latencies are shown over
 )
 
 // Key is an edge: who calls whom.
@@ -42,7 +42,7 @@ func compareKeys(a, b Key) int {
 
 // Options are what a Graph needs. The zero value is ready to use.
 type Options struct {
-	Window time.Duration // 0: a second
+	Window time.Duration // 0: half a second
 	Keep   time.Duration // how long an edge that carries nothing stays; 0: a minute
 }
 
@@ -140,7 +140,7 @@ func (s *Stats) merge(o *Stats) {
 // New makes an empty graph.
 func New(o Options) *Graph {
 	if o.Window <= 0 {
-		o.Window = time.Second
+		o.Window = 500 * time.Millisecond
 	}
 	if o.Keep <= 0 {
 		o.Keep = time.Minute

@@ -18,7 +18,7 @@ import (
 
 // reported is a graph that was told the same window of these edges, over and over.
 func reported(ticks int, keys ...Key) *Graph {
-	g := New(Options{})
+	g := New(Options{Window: time.Second})
 	for i := range ticks {
 		now := epoch.Add(time.Duration(i) * time.Second)
 		for _, k := range keys {

@@ -15,7 +15,7 @@ import (
 // shop is a mesh in the mind: requests are drawn, walk the call graph, and are counted as sidecars would count them.
 type shop struct {
 	random  *rand.Rand
-	rate    float64 // requests a second from outside
+	rate    float64 // requests from outside in a window
 	calls   map[string][]string
 	chance  map[Key]float64 // of a call; absent: 1
 	retries int             // tries of a call
@@ -144,8 +144,8 @@ func (s *shop) try(to string, in *Stats) (a answer, made bool) {
 	return a, false
 }
 
-// second returns a second's windows. Some reports are lost.
-func (s *shop) second() map[Key]Pair {
+// seen returns the next window of every edge. Some reports are lost.
+func (s *shop) seen() map[Key]Pair {
 	s.window = map[Key]*Pair{}
 	s.users = [2]int{}
 	for range poisson(s.random, s.rate) {
@@ -191,23 +191,24 @@ func poisson(random *rand.Rand, mean float64) int {
 
 var epoch = time.Unix(1_700_000_000, 0)
 
-// trial lets a fault begin after eight seconds and last for ten. It returns the first alarm, and in which second of the fault it came.
-func trial(seed uint64, rate float64, f trouble, set func(*shop)) (alarms []Alarm, after int) {
-	s, d := newShop(seed, rate), NewDetector(Rules{})
+// trial lets a fault begin after eight seconds and last for ten. It returns the alarms, and how many seconds of the fault the first needed.
+func trial(seed uint64, rate float64, window time.Duration, f trouble, set func(*shop)) (alarms []Alarm, after float64) {
+	length := window.Seconds()
+	s, d := newShop(seed, rate*length), NewDetector(Rules{Window: window})
 	if set != nil {
 		set(s)
 	}
-	for second := range 30 {
-		if second == 8 {
+	for step := range int(30 / length) {
+		switch float64(step) * length {
+		case 8:
 			s.fault = f
-		}
-		if second == 18 {
+		case 18:
 			s.fault = trouble{}
 			s.flying = map[Key][2]int64{}
 		}
-		alarms = append(alarms, d.Step(epoch.Add(time.Duration(second+1)*time.Second), s.second())...)
+		alarms = append(alarms, d.Step(epoch.Add(time.Duration(step+1)*window), s.seen())...)
 		if len(alarms) > 0 && after == 0 {
-			after = second - 8 + 1
+			after = float64(step+1)*length - 8
 		}
 	}
 	return alarms, after
@@ -235,23 +236,24 @@ func TestRootIsNamed(t *testing.T) {
 		{"hang", 60, trouble{kind: "hang", share: 1}, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			right, more, seconds := 0, 0, 0
+			right, more, seconds := 0, 0, 0.0
 			for seed := range uint64(10) {
 				f := c.fault
 				services := newShop(0, 1).services()
 				f.service = services[seed%uint64(len(services))]
-				alarms, after := trial(seed, c.rate, f, c.set)
+				window := []time.Duration{500 * time.Millisecond, time.Second}[seed%2]
+				alarms, after := trial(seed, c.rate, window, f, c.set)
 				for i, a := range alarms {
 					if i == 0 && a.Root.Destination == f.service {
 						right++
 						seconds += after
 					} else {
 						more++
-						t.Logf("seed %d: fault of %s, alarm %d after %d s: %s (%s, confidence %.2f)", seed, f.service, i+1, after, a.Root, a.Kind, a.Confidence)
+						t.Logf("seed %d: fault of %s, alarm %d after %.1f s: %s (%s, confidence %.2f)", seed, f.service, i+1, after, a.Root, a.Kind, a.Confidence)
 					}
 				}
 			}
-			t.Logf("recall %d of 10, %d wrong alarms, detected after %.1f s", right, more, float64(seconds)/float64(max(right, 1)))
+			t.Logf("recall %d of 10, %d wrong alarms, detected after %.1f s", right, more, seconds/float64(max(right, 1)))
 			require.GreaterOrEqual(t, right, 9)
 			require.LessOrEqual(t, more, 1)
 		})
@@ -267,7 +269,7 @@ func TestNoAlarmWithoutAFault(t *testing.T) {
 	} {
 		for _, rate := range []float64{5, 100} {
 			for seed := range uint64(10) {
-				alarms, _ := trial(seed, rate, trouble{}, set)
+				alarms, _ := trial(seed, rate, []time.Duration{500 * time.Millisecond, time.Second}[seed%2], trouble{}, set)
 				require.Empty(t, alarms, "%s, %g a second, seed %d", name, rate, seed)
 			}
 		}
@@ -277,9 +279,9 @@ func TestNoAlarmWithoutAFault(t *testing.T) {
 // TestAStallIsNoCascade makes every call of two seconds slow, as a machine does that is taken away for a while.
 func TestAStallIsNoCascade(t *testing.T) {
 	for seed := range uint64(10) {
-		s, d := newShop(seed, 60), NewDetector(Rules{})
+		s, d := newShop(seed, 60), NewDetector(Rules{Window: time.Second})
 		for second := range 30 {
-			w := s.second()
+			w := s.seen()
 			if second == 12 || second == 13 {
 				for k, p := range w {
 					p.Out.slower(0.3, 100*time.Millisecond)
@@ -308,13 +310,13 @@ func (s *Stats) slower(share float64, by time.Duration) {
 }
 
 func TestAnAlarmEnds(t *testing.T) {
-	s, d := newShop(3, 100), NewDetector(Rules{})
+	s, d := newShop(3, 100), NewDetector(Rules{Window: time.Second})
 	for second := range 40 {
 		s.fault = trouble{}
 		if second >= 8 && second < 14 || second >= 28 && second < 34 {
 			s.fault = trouble{service: "ledger", kind: "errors", share: 1}
 		}
-		d.Step(epoch.Add(time.Duration(second+1)*time.Second), s.second())
+		d.Step(epoch.Add(time.Duration(second+1)*time.Second), s.seen())
 	}
 	alarms := d.Alarms()
 	require.Len(t, alarms, 2, "one for each time")

@@ -170,4 +170,11 @@ func TestOwnExpiredSVIDIsNotPresented(t *testing.T) {
 	db := newSourceOf(t, a, service("db"))
 	o := handshake(t, s.ClientConfig(service("db")), db.ServerConfig(Strict))
 	require.Equal(t, Expired, ReasonOf(o.client))
+	longer, err := NewAuthority(domain, []*x509.Certificate{root}, key, 4*time.Hour, time.Now)
+	require.NoError(t, err)
+	caller, err := NewAuthoritySource(t.Context(), func() *Authority { return longer }, service("shop"), Options{Now: func() time.Time { return later }})
+	require.NoError(t, err)
+	t.Cleanup(caller.Close)
+	o = handshake(t, caller.ClientConfig(service("web")), s.ServerConfig(Strict))
+	require.Equal(t, Expired, ReasonOf(o.client), "where it accepts, its caller says why")
 }

@@ -34,6 +34,8 @@ type Options struct {
 	Random func() float64   // uniform over [0, 1); nil: math/rand/v2
 	Log    *slog.Logger     // nil: silent
 	Poll   time.Duration    // how often files are looked at; 0: 1 s
+	// Before each try at an SVID it is asked, and an error is what the try ends with; nil: faults are nowhere on purpose.
+	Before func(context.Context) error
 }
 
 func (o Options) filled() Options {
@@ -243,7 +245,7 @@ func (s *Source) renew(ctx context.Context) error {
 	s.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, obtainTimeout)
 	defer cancel()
-	certificate, bundle, err := s.provider.obtain(ctx)
+	certificate, bundle, err := s.obtain(ctx)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err != nil {
@@ -261,6 +263,15 @@ func (s *Source) renew(ctx context.Context) error {
 	}
 	s.replace(certificate, bundle)
 	return nil
+}
+
+func (s *Source) obtain(ctx context.Context) (*tls.Certificate, *Bundle, error) {
+	if s.options.Before != nil {
+		if err := s.options.Before(ctx); err != nil {
+			return nil, nil, err
+		}
+	}
+	return s.provider.obtain(ctx)
 }
 
 // accept refuses material that would only fail later, in a handshake.

@@ -28,7 +28,7 @@ func (s *Source) ServerConfig(mode string) *tls.Config {
 		// A certificate is asked for here and required in verifyClient, which unlike crypto/tls gives its absence a reason.
 		ClientAuth: tls.RequestClientCert,
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-			return s.own()
+			return s.shown()
 		},
 		// Not VerifyPeerCertificate: crypto/tls leaves that out on resumed sessions.
 		VerifyConnection: s.verifyClient,
@@ -104,14 +104,20 @@ func verifyServer(b *Bundle, state tls.ConnectionState, want string, now time.Ti
 	return nil
 }
 
-// own returns the SVID to present. An expired one is not presented: the peer would refuse it without saying why.
+// own returns the SVID that the connecting side presents. An expired one is not presented: the peer would refuse it without saying why.
 func (s *Source) own() (*tls.Certificate, error) {
+	c, err := s.shown()
+	if err == nil && s.options.Now().After(c.Leaf.NotAfter) {
+		return nil, &Refusal{Reason: Expired, Detail: "our own SVID ended at " + c.Leaf.NotAfter.Format(time.RFC3339)}
+	}
+	return c, err
+}
+
+// shown returns the SVID that the accepting side presents, even an expired one: the caller refuses it, and knows why its call failed.
+func (s *Source) shown() (*tls.Certificate, error) {
 	m := s.current.Load()
 	if m == nil {
 		return nil, &Refusal{Reason: NotReady, Detail: "no SVID yet"}
-	}
-	if leaf := m.certificate.Leaf; s.options.Now().After(leaf.NotAfter) {
-		return nil, &Refusal{Reason: Expired, Detail: "our own SVID ended at " + leaf.NotAfter.Format(time.RFC3339)}
 	}
 	return m.certificate, nil
 }

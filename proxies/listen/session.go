@@ -25,6 +25,7 @@ type session struct {
 	cancel exchange.Canceller
 	idle   atomic.Bool // waiting for a request of which nothing has arrived
 	began  bool        // something of the response is on the wire
+	proven time.Time   // the end of the certificate by which the peer has proved its identity; zero: it has not
 }
 
 func newSession(s *Server, c net.Conn, peer exchange.Peer) *session {
@@ -76,8 +77,15 @@ func (n *session) handshake() bool {
 	if n.server.PeerID != nil {
 		n.x.Peer.ID = n.server.PeerID(state)
 	}
+	if len(state.PeerCertificates) > 0 {
+		n.proven = state.PeerCertificates[0].NotAfter
+	}
 	return true
 }
+
+// outlived says that the connection is older than its peer's certificate lives: this request is its last. It is still answered, because
+// the peer's clock may be a little behind.
+func (n *session) outlived(now time.Time) bool { return !n.proven.IsZero() && now.After(n.proven) }
 
 // taker returns who serves the connection, where that is not this package.
 func (n *session) taker() Taker {
@@ -138,7 +146,7 @@ func (n *session) serve() bool {
 	x := &n.x
 	x.Start, x.Arrived = time.Now(), n.conn.Filled
 	x.Path, x.Flaws = n.head.Path, n.head.Flaws
-	x.Close = n.head.Close || n.server.stopping.Load()
+	x.Close = n.head.Close || n.server.stopping.Load() || n.outlived(x.Start)
 	body := &n.conn.Body
 	if body.Length() != 0 {
 		x.RequestBody = body

@@ -64,6 +64,13 @@ func (a *Admin) Action(path string, do func() error) {
 	})
 }
 
+// Handle adds a page that answers for itself; nil adds none.
+func (a *Admin) Handle(path string, h http.Handler) {
+	if h != nil {
+		a.mux.Handle(path, h)
+	}
+}
+
 // Address is where the listener is, also where its port was left to the system.
 func (a *Admin) Address() string { return a.listener.Addr().String() }
 

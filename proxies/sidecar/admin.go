@@ -28,6 +28,7 @@ func (s *Sidecar) newAdmin() (*operate.Admin, error) {
 		return map[string]any{"outbound": names, "inbound": s.config.Service}
 	})
 	a.Tap(&s.tap)
+	a.Handle("/faults", s.faults.Handler())
 	s.metrics.EndpointStates(s.endpointStates)
 	return a, nil
 }

@@ -28,8 +28,8 @@ func (s *Sidecar) inboundChain(edge bool) exchange.Service {
 	for _, st := range s.limits.stages() {
 		b.add(st) // what one caller may take of it; who may not call at all costs nobody's share
 	}
-	if s.faultsIn != nil {
-		b.add(stage.NewFaults(s.faultsIn)) // who is refused is refused all the same
+	if p := s.faults.Inbound; p != nil {
+		b.add(stage.NewFaults(p)) // who is refused is refused all the same
 	}
 	b.add(stage.NewService(s.theApp()))                   // whatever the Host field says: there is one application here
 	b.add(stage.NewEdge(s.edges, true, s.config.Service)) // last: what was refused is not in flight
@@ -53,8 +53,8 @@ func (s *Sidecar) outboundChain() exchange.Service {
 	b.add(stage.NewTrace())                 // continued: a hop of its own in the trace
 	b.add(stage.NewService(s.catalog.find)) // which service the Host field names; balancing is behind it
 	b.add(splitStage{s.catalog})            // and which one answers in its place
-	if s.faultsOut != nil {
-		b.add(stage.NewFaults(s.faultsOut)) // behind them: what fails is counted where it was to go
+	if p := s.faults.Outbound; p != nil {
+		b.add(stage.NewFaults(p)) // behind them: what fails is counted where it was to go
 	}
 	b.add(stage.NewEdge(s.edges, false, s.self())) // last: now it is known who is called
 	return s.finish(b)

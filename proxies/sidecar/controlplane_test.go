@@ -127,6 +127,8 @@ const caller = "outbound: {listen: \"127.0.0.1:0\", discover: true, defaults: {i
 // load is traffic of the application beside a sidecar until it is stopped.
 type load struct {
 	done, failed atomic.Int64
+	declared     float64 // calls a second, by all clients
+	began        time.Time
 	first        atomic.Value // text of the first failure
 	seen         sync.Map     // bodies
 	stop         func()
@@ -134,23 +136,22 @@ type load struct {
 
 func (r *running) load(service string, clients int) *load { return r.paced(service, clients, 500) }
 
-// paced is load of at most rate calls a second by each client.
+// paced is load of rate calls a second by each client. Calls are due at fixed times, those of one client between those of the others: if
+// all came at once, every moment would need as many connections as there are clients, and a handshake for each that was given up since.
 func (r *running) paced(service string, clients int, rate float64) *load {
-	l := &load{}
+	l := &load{declared: rate * float64(clients), began: time.Now()}
 	pace := time.Duration(float64(time.Second) / rate)
 	stop := make(chan struct{})
 	var all sync.WaitGroup
-	for range clients {
+	for k := range clients {
 		all.Go(func() {
 			client := &http.Client{Transport: &http.Transport{}}
 			defer client.CloseIdleConnections()
-			due := time.NewTicker(pace)
-			defer due.Stop()
-			for {
+			for due := l.began.Add(pace * time.Duration(k) / time.Duration(clients)); ; due = due.Add(pace) {
 				select {
 				case <-stop:
 					return
-				case <-due.C:
+				case <-time.After(time.Until(due)):
 				}
 				if err := l.call(client, r.Address("outbound").String(), service); err != nil {
 					l.failed.Add(1)
@@ -199,6 +200,16 @@ func (l *load) unharmed(t *testing.T) {
 	l.stop()
 	require.Zero(t, l.failed.Load(), "of %d: %v", l.done.Load(), l.first.Load())
 	t.Logf("%d calls, none failed", l.done.Load())
+}
+
+// achieved stops the load, of which no call may have failed, and wants the declared rate of it: less would be another test.
+func (l *load) achieved(t *testing.T) {
+	t.Helper()
+	lasted := time.Since(l.began).Seconds()
+	l.unharmed(t)
+	rate := float64(l.done.Load()) / lasted
+	t.Logf("%.0f calls a second for %.0f s, declared were %.0f", rate, lasted, l.declared)
+	require.GreaterOrEqual(t, rate, 0.95*l.declared, "this machine could not give it, or something else ran on it")
 }
 
 func says(t *testing.T, text string) string {

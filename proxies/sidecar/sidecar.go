@@ -53,8 +53,7 @@ type Sidecar struct {
 	inbound  []operate.Front
 	outbound []operate.Front
 	chains   []string // in words, for stages_info
-
-	faultsIn, faultsOut *faults.Plan // nil: nothing goes wrong on purpose
+	faults   faults.Set
 }
 
 // New opens everything the configuration names. ctx bounds the life of what runs in the background.
@@ -70,14 +69,18 @@ func New(ctx context.Context, c *config.Sidecar, o Options) (_ *Sidecar, err err
 	if s.access, err = telemetry.OpenAccessLog(c.Log.Access, o.Stdout, o.Stderr, s.metrics.LogDropped); err != nil {
 		return nil, err
 	}
+	s.openFaults()
 	if c.Identity != nil {
-		if s.source, err = identity.NewSource(ctx, *c.Identity, identity.Options{Log: o.Log}); err != nil {
+		obtaining := identity.Options{Log: o.Log}
+		if p := s.faults.Own; p != nil {
+			obtaining.Before = p.Renewal
+		}
+		if s.source, err = identity.NewSource(ctx, *c.Identity, obtaining); err != nil {
 			return nil, fmt.Errorf("obtain the sidecar's identity: %w", err)
 		}
 		s.metrics.Identity(s.svid)
 	}
 	s.policies.open(c, s.metrics, o.Log)
-	s.openFaults()
 	if err = s.openInbound(); err != nil {
 		return nil, err
 	}
@@ -111,7 +114,7 @@ func (s *Sidecar) openInbound() (err error) {
 	if in.App != "" {
 		terms.Endpoints = []config.Endpoint{{Address: in.App, Weight: 1}}
 	}
-	if s.app, err = upstream.New(upstream.Options{Name: "app", Config: terms, Observer: s.metrics, Faults: hook(s.faultsIn)}); err != nil {
+	if s.app, err = upstream.New(upstream.Options{Name: "app", Config: terms, Observer: s.metrics, Faults: hook(s.faults.Inbound)}); err != nil {
 		return err
 	}
 	if err = s.openMesh(in); err != nil {
@@ -151,7 +154,7 @@ func (s *Sidecar) openOutbound() (err error) {
 	if out == nil {
 		return nil
 	}
-	if s.catalog, err = newCatalog(s.config, s.source, s.metrics, s.shaken, hook(s.faultsOut)); err != nil {
+	if s.catalog, err = newCatalog(s.config, s.source, s.metrics, s.shaken, hook(s.faults.Outbound)); err != nil {
 		return err
 	}
 	if err = s.openTCP(out); err != nil {
@@ -168,7 +171,11 @@ func (s *Sidecar) follow() {
 	if s.config.Identity == nil || s.config.Identity.Control == nil {
 		return
 	}
-	s.services = discovery.New(*s.config.Identity.Control, s.source, s.apply, discovery.Options{Log: s.options.Log})
+	hearing := discovery.Options{Log: s.options.Log}
+	if p := s.faults.Own; p != nil {
+		hearing.Holds = p.Holds
+	}
+	s.services = discovery.New(*s.config.Identity.Control, s.source, s.apply, hearing)
 	s.reporter = s.newReporter()
 	s.metrics.Config(func() telemetry.ConfigState {
 		st := s.services.Status()

@@ -136,10 +136,13 @@ func (k *catalog) at(to netip.AddrPort) string { return k.table.Load().addresses
 // transparentChain is the outbound chain, but for how it finds the service: by where the connection was going.
 func (s *Sidecar) transparentChain() exchange.Service {
 	b := s.chain("transparent", stage.NewEdgeMetrics(s.metrics, s.edges, false, s.self()))
-	b.add(stage.NewRequestID(true))                // the application passes on what it was given
-	b.add(stage.NewTrace())                        // continued: a hop of its own in the trace
-	b.add(stage.NewDestination(s.catalog.findAt))  // which service the address is one of; balancing is behind it
-	b.add(splitStage{s.catalog})                   // and which one answers in its place
+	b.add(stage.NewRequestID(true))               // the application passes on what it was given
+	b.add(stage.NewTrace())                       // continued: a hop of its own in the trace
+	b.add(stage.NewDestination(s.catalog.findAt)) // which service the address is one of; balancing is behind it
+	b.add(splitStage{s.catalog})                  // and which one answers in its place
+	if p := s.faults.Outbound; p != nil {
+		b.add(stage.NewFaults(p)) // as in the outbound chain
+	}
 	b.add(stage.NewEdge(s.edges, false, s.self())) // last: now it is known who is called
 	return s.finish(b)
 }

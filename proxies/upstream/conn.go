@@ -18,6 +18,7 @@ type conn struct {
 	*wire.Conn
 	endpoint *endpoint
 	since    wire.Instant // idle since
+	until    wire.Instant // the end of the certificate by which the endpoint has proved its identity; 0: it has not
 	reused   bool         // it has carried an exchange before
 	finish   func()       // settle as a value, made once, so that Retain allocates nothing
 	stop     func()       // ends a wait for the endpoint, likewise
@@ -82,16 +83,30 @@ func (e *endpoint) connect(until wire.Instant) (*conn, *exchange.Fault) {
 		return nil, fault
 	}
 	e.reachable(true)
-	c := &conn{Conn: wire.NewConn(sock), endpoint: e}
+	c := &conn{Conn: wire.NewConn(sock), endpoint: e, until: provenUntil(sock)}
 	c.finish, c.stop = c.settle, c.Body.Stop
 	e.up.observer.Connect(e.up.name, time.Since(began))
 	return c, nil
 }
 
+// provenUntil is when the certificate ends by which the other side has proved who it is: a connection is not used for longer, or an
+// identity would live on for as long as somebody keeps its connections busy.
+func provenUntil(c net.Conn) wire.Instant {
+	t, ok := c.(*tls.Conn)
+	if !ok {
+		return 0
+	}
+	chain := t.ConnectionState().PeerCertificates
+	if len(chain) == 0 {
+		return 0
+	}
+	return wire.Now() + wire.Instant(time.Until(chain[0].NotAfter))
+}
+
 // open connects, TLS included.
 func (e *endpoint) open(ctx context.Context) (net.Conn, error) {
 	if f := e.up.faults; f != nil {
-		if err := suffer(ctx, f.Dial()); err != nil {
+		if err := f.Dial().Suffer(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -109,7 +124,7 @@ func (e *endpoint) open(ctx context.Context) (net.Conn, error) {
 		return sock, nil
 	}
 	if f := e.up.faults; f != nil {
-		if err := suffer(ctx, f.Handshake()); err != nil {
+		if err := f.Handshake().Suffer(ctx); err != nil {
 			_ = sock.Close()
 			return nil, &handshakeError{err}
 		}

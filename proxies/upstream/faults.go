@@ -1,8 +1,6 @@
 package upstream
 
 import (
-	"context"
-	"errors"
 	"io"
 	"time"
 
@@ -16,23 +14,6 @@ type Faults interface {
 	Dial() faults.Deed
 	Handshake() faults.Deed
 	Response(x *exchange.Exchange) faults.Deed
-}
-
-var errInjected = errors.New("a fault that was injected")
-
-// suffer waits and fails as a deed says.
-func suffer(ctx context.Context, d faults.Deed) error {
-	if d.Wait > 0 {
-		select {
-		case <-time.After(d.Wait):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	if d.Reset {
-		return errInjected
-	}
-	return nil
 }
 
 // spoil does to a response whose head has come what its deed says: it is late, or its body ends in the middle. A response without a body

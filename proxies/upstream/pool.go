@@ -36,7 +36,8 @@ func (p *pool) take() *conn {
 		p.free[n-1] = nil
 		p.free = p.free[:n-1]
 		p.mu.Unlock()
-		if c.Quiet() && (p.idle <= 0 || wire.Now()-c.since < wire.Instant(p.idle)) {
+		now := wire.Now()
+		if c.Quiet() && (p.idle <= 0 || now-c.since < wire.Instant(p.idle)) && (c.until == 0 || now < c.until) {
 			return c
 		}
 		c.discard()

@@ -12,11 +12,12 @@ import (
 // troubled is the shop with faults of every kind, in an arm that has everything and in one that has no proxy.
 var troubled = strings.Replace(strings.Replace(shop[:strings.Index(shop, "topologies:")]+`topologies:
   direct: {}
-  everything: {gateway: {replicas: 2}, mesh: {}}
+  everything: {gateway: {replicas: 2}, mesh: {svid_lifetime: 2s}}
 `+shop[strings.Index(shop, "load:"):], "rates: [100, 200]", "rates: [100]", 1), "duration: 400ms\n  rounds: 2", "duration: 1500ms\n  rounds: 1", 1) + `
 objectives: ["p(99) < 50ms"]
 faults:
   - {at: 100ms, for: 400ms, kill: gateway-1}
+  - {at: 100ms, for: 200ms, stale: [gateway-2, sidecar-web]}
   - {at: 500ms, for: 200ms, pause: sidecar-cart}
   - {at: 700ms, for: 300ms, service: store, errors: 100%}
   - {at: 1s, for: 300ms, terminate: [control, ads-1]}
@@ -31,7 +32,7 @@ func TestFaultsAreInjectedAndRecorded(t *testing.T) {
 	require.Len(t, trials, 2)
 	for _, trial := range trials {
 		require.Nil(t, trial.Failure, "%s: a planned end is no failure: %v", trial.ID, trial.Failure)
-		require.Len(t, trial.Faults, 4)
+		require.Len(t, trial.Faults, 5)
 		var due, done int64
 		for _, m := range trial.Moments.Series {
 			due, done = due+m.Due, done+m.Done
@@ -45,8 +46,8 @@ func TestFaultsAreInjectedAndRecorded(t *testing.T) {
 func requireActs(t *testing.T, trial results.Trial) {
 	t.Helper()
 	want := map[string][]string{
-		"direct":     {"", "", "store-1 store-2", "ads-1"},
-		"everything": {"gateway-1", "sidecar-cart-1", "store-1 store-2", "control-1 ads-1"},
+		"direct":     {"", "", "", "store-1 store-2", "ads-1"},
+		"everything": {"gateway-1", "sidecar-web-1 gateway-2", "sidecar-cart-1", "store-1 store-2", "control-1 ads-1"},
 	}[trial.Arm]
 	for i, f := range trial.Faults {
 		var met []string
@@ -76,7 +77,7 @@ func requireTolls(t *testing.T, trial results.Trial) {
 		require.Zero(t, killed.Entries[1].Errors, "the other gateway's clients")
 		require.LessOrEqual(t, killed.Errors, killed.Entries[0].Due)
 	}
-	failing := trial.Faults[2]
+	failing := trial.Faults[3]
 	require.Positive(t, failing.During.Errors)
 	failed := map[string]bool{}
 	for _, e := range failing.Edges {

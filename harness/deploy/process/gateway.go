@@ -36,7 +36,7 @@ func (l *layout) gateway(n *node) config.Gateway {
 	var g config.Gateway
 	g.SetDefaults()
 	g.Version, g.Name, g.Listen, g.Admin.Address = 1, n.ID, []config.Listener{{Address: n.ports[portHTTP]}}, n.ports[portAdmin]
-	g.Drain.Grace, g.Ledger = units.Duration(drainGrace), ledgerOf(l.arm.Topology.Gateway.Ledger)
+	g.Drain.Grace, g.Ledger, g.Faults = units.Duration(drainGrace), ledgerOf(l.arm.Topology.Gateway.Ledger), l.told(n)
 	if l.encrypted() {
 		g.Identity = l.identity(n, gatewayID)
 	}

@@ -118,6 +118,9 @@ func (d *Deployer) control(l *layout, n *node) (program, error) {
 	c.SetDefaults()
 	c.Version, c.TrustDomain = 1, trustDomain
 	c.Bootstrap, c.Listen, c.Admin.Address = n.ports[portBootstrap], n.ports[portSnapshots], n.ports[portAdmin]
+	if life := l.arm.Topology.Mesh.SVIDLifetime; life > 0 {
+		c.Lifetime = life
+	}
 	c.CA = config.CA{Certificate: l.roots(), Key: filepath.Join(l.private, "ca.key")}
 	c.Endpoints = filepath.Join(l.logs, "endpoints.yaml")
 	for _, id := range l.identities() {
@@ -209,7 +212,7 @@ func (l *layout) sidecar(n *node) config.Sidecar {
 	s.SetDefaults()
 	s.Version, s.Service, s.Admin.Address = 1, n.Service, n.ports[portAdmin]
 	s.Identity, s.MTLS, s.Drain.Grace = l.identity(n, serviceID+n.Service), l.mtls(), units.Duration(drainGrace)
-	s.Ledger = ledgerOf(l.arm.Topology.Mesh.Ledger)
+	s.Ledger, s.Faults = ledgerOf(l.arm.Topology.Mesh.Ledger), l.told(n)
 	if l.arm.Inbound(n.Service) {
 		s.Inbound = &config.Inbound{Listen: n.ports[portInbound], App: l.appOf(n), Authorization: l.authorization(n.Service)}
 		if l.arm.Opaque() {
@@ -223,6 +226,14 @@ func (l *layout) sidecar(n *node) config.Sidecar {
 		s.Outbound = l.outbound(n)
 	}
 	return s
+}
+
+// told lets a proxy be told of the experiment's faults that it has to do to itself.
+func (l *layout) told(n *node) *config.Faults {
+	if !l.arm.TellsOf(n.Node) {
+		return nil
+	}
+	return &config.Faults{Told: true}
 }
 
 // outbound is how a sidecar calls others: endpoints from the control plane, or written down where there is none.
