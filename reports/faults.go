@@ -106,11 +106,8 @@ func (b *book) edgesReached(arm, fault int) metric {
 				reached++
 			}
 		}
-		for _, toll := range []*results.Toll{f.During, f.After} {
-			if toll != nil && toll.Due-toll.Done-toll.Declared > 0 {
-				reached++
-				break
-			}
+		if driverFailed(f) {
+			reached++
 		}
 		return 100 * float64(reached) / float64(all), all > 0
 	})
@@ -135,8 +132,9 @@ func (b *book) faultsTable() *Table {
 		Columns: []Column{
 			{Key: "fault", Title: "Fault"},
 			{Key: "topology", Title: "Topology"},
-			{Key: "met", Title: "Processes met"},
+			{Key: "met", Title: "What it met"},
 			{Key: "requests", Title: "Requests affected while it lasted", Unit: quantity.Percent, Numeric: true},
+			{Key: "services", Title: "Services to which a call failed", Unit: quantity.Percent, Numeric: true},
 			{Key: "edges", Title: "Edges with a failed call", Unit: quantity.Percent, Numeric: true},
 			{Key: "felt", Title: "From the fault to the last request affected", Unit: quantity.Seconds, Numeric: true},
 			{Key: "again", Title: "From its end until ready again", Unit: quantity.Seconds, Numeric: true},
@@ -146,10 +144,8 @@ func (b *book) faultsTable() *Table {
 		for arm := range b.Plan.Arms {
 			c := b.ref(arm)
 			row := Row{Ink: 1 + b.ink(arm), Cells: []Cell{text(faultName(i, f)), text(b.name(arm))}}
-			met := c.met(i)
+			met := c.part(i)
 			if met == "" {
-				row.Cells = append(row.Cells, text("has none"), text("–"), text("–"), text("–"), text("–"))
-				t.Rows = append(t.Rows, row)
 				continue
 			}
 			ready := quantity.Absent("never")
@@ -158,12 +154,14 @@ func (b *book) faultsTable() *Table {
 			} else if len(c.values(again(i))) > 0 {
 				ready = c.level(again(i), quantity.Seconds)
 			}
-			row.Cells = append(row.Cells, text(met), number(c.level(affected(i), quantity.Percent)), number(c.level(b.edgesReached(arm, i), quantity.Percent)),
+			row.Cells = append(row.Cells, text(met), number(c.level(affected(i), quantity.Percent)),
+				number(c.level(b.servicesReached(arm, i), quantity.Percent)), number(c.level(b.edgesReached(arm, i), quantity.Percent)),
 				number(c.level(felt(i), quantity.Seconds)), number(ready))
 			t.Rows = append(t.Rows, row)
 		}
 	}
 	t.Notes = []string{
+		"An arm without the part has no row: the fault meets nobody there.",
 		"Affected: failed" + b.slowWords() + ". Edges are those of the call graph with the driver's own; a failed call makes its caller fail, so that edges above count too.",
 		"Effects are laid to a fault until the next one begins. A request keeps to its entry: where one of several gateways is away, its clients are refused and do not turn to another.",
 	}

@@ -13,8 +13,18 @@ func TestFaultsAreSetSideBySide(t *testing.T) {
 	r := scene("faulty")
 	const killed, failing = "1: kill gateway-1, 200ms to 500ms", "3: price-2: errors 100%, 1.2s to 1.6s"
 	cell := func(column, fault, arm string) reports.Cell { return find(t, r, "faults", column, fault, arm) }
-	require.Equal(t, "has none", cell("met", killed, "direct").Main())
-	require.Equal(t, "gateway-1", cell("met", killed, "gateway").Main())
+	require.Equal(t, "gateway-1, the only gateway", cell("met", killed, "gateway").Main())
+	for _, s := range r.Sections {
+		for _, p := range s.Parts {
+			if p.Table == nil || p.Table.ID != "faults" {
+				continue
+			}
+			for _, row := range p.Table.Rows {
+				require.False(t, row.Cells[0].Main() == killed && row.Cells[1].Main() != "gateway", "who has no gateway has no row")
+			}
+		}
+	}
+	require.InDelta(t, 25, known(t, cell("services", killed, "gateway")).Value, 0.1, "the entry, one of four")
 	require.InDelta(t, 99, known(t, cell("requests", killed, "gateway")).Value, 1.5)
 	require.NotNil(t, known(t, cell("requests", killed, "gateway")).Interval)
 	require.InDelta(t, 20, known(t, cell("edges", killed, "gateway")).Value, 0.1, "the driver's edge, one of five")

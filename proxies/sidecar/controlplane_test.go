@@ -202,16 +202,6 @@ func (l *load) unharmed(t *testing.T) {
 	t.Logf("%d calls, none failed", l.done.Load())
 }
 
-// achieved stops the load, of which no call may have failed, and wants the declared rate of it: less would be another test.
-func (l *load) achieved(t *testing.T) {
-	t.Helper()
-	lasted := time.Since(l.began).Seconds()
-	l.unharmed(t)
-	rate := float64(l.done.Load()) / lasted
-	t.Logf("%.0f calls a second for %.0f s, declared were %.0f", rate, lasted, l.declared)
-	require.GreaterOrEqual(t, rate, 0.95*l.declared, "this machine could not give it, or something else ran on it")
-}
-
 func says(t *testing.T, text string) string {
 	t.Helper()
 	return application(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, text) }))

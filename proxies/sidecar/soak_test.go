@@ -33,6 +33,16 @@ func (s *soaked) achieved(t *testing.T) {
 	s.strange.achieved(t)
 }
 
+// achieved stops the load, of which no call may have failed, and wants the declared rate of it: less would be another test.
+func (l *load) achieved(t *testing.T) {
+	t.Helper()
+	lasted := time.Since(l.began).Seconds()
+	l.unharmed(t)
+	rate := float64(l.done.Load()) / lasted
+	t.Logf("%.0f calls a second for %.0f s, declared were %.0f", rate, lasted, l.declared)
+	require.GreaterOrEqual(t, rate, 0.95*l.declared, "this machine could not give it, or something else ran on it")
+}
+
 // Leaves live for twenty seconds and rotate every ten; the root rotates once, at its operator's pace. 1,000/s for two minutes, and
 // connections are given up all the time, so that handshakes never cease: no call fails.
 func TestSoakRotation(t *testing.T) {
