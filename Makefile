@@ -4,12 +4,13 @@ GO       ?= go
 PROGRAMS := bin/crossroads bin/workload bin/gateway bin/sidecar bin/control bin/relay bin/conformance
 ARGS     ?=
 SOAK     ?= 10m
+SEED     ?= 1
 BASELINE ?= HEAD
 
 export CROSSROADS_RIVALS ?= $(CURDIR)/bin/rivals
 
 .DEFAULT_GOAL := help
-.PHONY: help build test lint bench report gate baseline soak rivals compare-nginx allocations clean FORCE
+.PHONY: help build test lint bench report gate baseline soak rivals compare-rivals compare-nginx allocations clean FORCE
 
 help: ## list all actions
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +50,11 @@ report: build ## rebuild the report of the newest run
 
 rivals: ## install the other proxies that this machine lacks into bin/rivals: nginx, HAProxy, Envoy, Traefik, Caddy
 	@harness/rivals/install.sh "$(CROSSROADS_RIVALS)"
+
+compare-rivals: build ## all rivals in our places: forwarding, guarded, mutual TLS, sidecars; one seed, half an hour (SEED=1 ARGS="--rounds 6")
+	@for e in rivals-gateway rivals-guarded rivals-mtls rivals-mesh; do \
+	   bin/crossroads bench topologies/$$e.yaml --seed $(SEED) $(ARGS) || exit; \
+	 done
 
 compare-nginx: build ## CPU per request of plain forwarding beside nginx (ARGS="--rounds 10 --rate 1000,4000,8000 --latency 4000")
 	@$(GO) run ./harness/cmd/compare-nginx $(ARGS)

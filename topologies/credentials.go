@@ -1,10 +1,16 @@
 package topologies
 
 import (
-	"crypto/ed25519"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/sha256"
+	"crypto/x509"
+	"encoding/asn1"
 	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
+	"math/big"
 	"strings"
 )
 
@@ -17,6 +23,7 @@ const (
 	DemoOrigin   = "https://shop.crossroads.invalid"   // the page whose scripts may read answers
 	DemoIssuer   = "https://issuer.crossroads.invalid" // of signed tokens
 	DemoAudience = "crossroads"
+	Algorithm    = "ES256"              // of signed tokens (RFC 7518 3.1)
 	DeniedPath   = "/crossroads-denied" // what the rules of authorization deny to everybody
 	OpaqueField  = "X-Access-Token"     // carries the opaque token: a gateway may look at both kinds, and Authorization holds the signed one
 )
@@ -27,39 +34,69 @@ const expires = 4102444799
 // DemoToken is the token of consumer demo.
 func DemoToken() string { return SignedToken(DemoConsumer) }
 
-// SignedToken is a JWT (RFC 7519) for a subject, signed with the demonstration key. EdDSA signs without randomness (RFC 8032 5.1.6),
-// so that the token, which stands in every recorded experiment, is always the same.
+// SignedToken is a JWT (RFC 7519) for a subject, signed with the demonstration key: by ES256, which every gateway that verifies tokens knows,
+// and without randomness (RFC 6979), so that the token, which stands in every recorded experiment, is always the same.
 func SignedToken(subject string) string { return sign(subject, demonstration("key")) }
 
 // ForgedToken says the same as SignedToken and names the same key, but is signed with another.
 func ForgedToken(subject string) string { return sign(subject, demonstration("forger's key")) }
 
-// KeySet is the JWK Set (RFC 7517 5, RFC 8037 2) by which a gateway verifies signed tokens.
+// KeySet is the JWK Set (RFC 7517 5, RFC 7518 6.2) by which a gateway verifies signed tokens.
 func KeySet() []byte {
-	public := demonstration("key").Public().(ed25519.PublicKey)
+	point, _ := demonstration("key").PublicKey.Bytes() // 4, x and y: cannot fail on this curve
 	set := map[string]any{"keys": []any{map[string]string{
-		"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": keyID, "x": base64.RawURLEncoding.EncodeToString(public),
+		"kty": "EC", "crv": "P-256", "alg": Algorithm, "use": "sig", "kid": keyID,
+		"x": base64.RawURLEncoding.EncodeToString(point[1:33]), "y": base64.RawURLEncoding.EncodeToString(point[33:]),
 	}}}
 	text, _ := json.Marshal(set) // strings: cannot fail
 	return text
 }
 
+// PublicKey is the same key in PEM (RFC 5280 4.1.2.7), for gateways that read no JWK Set.
+func PublicKey() []byte {
+	der, _ := x509.MarshalPKIXPublicKey(demonstration("key").Public()) // cannot fail on this curve
+	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
+}
+
 const keyID = "demonstration"
 
-func demonstration(name string) ed25519.PrivateKey {
-	seed := sha256.Sum256([]byte("crossroads demonstration " + name))
-	return ed25519.NewKeyFromSeed(seed[:])
+// demonstration makes a key from published words: their hash is the secret number. That it is below the order of the curve holds for the words
+// used here, and for all but one in 4 thousand million.
+func demonstration(name string) *ecdsa.PrivateKey {
+	secret := sha256.Sum256([]byte("crossroads demonstration " + name))
+	key, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), secret[:])
+	if err != nil {
+		panic("no key can be made of " + name + ": " + err.Error())
+	}
+	return key
 }
 
 // sign writes the compact form (RFC 7515 7.1).
-func sign(subject string, key ed25519.PrivateKey) string {
+func sign(subject string, key *ecdsa.PrivateKey) string {
 	part := func(v any) string {
 		text, _ := json.Marshal(v) // strings and numbers: cannot fail
 		return base64.RawURLEncoding.EncodeToString(text)
 	}
-	signed := part(map[string]string{"alg": "EdDSA", "typ": "JWT", "kid": keyID}) + "." +
+	signed := part(map[string]string{"alg": Algorithm, "typ": "JWT", "kid": keyID}) + "." +
 		part(map[string]any{"iss": DemoIssuer, "aud": DemoAudience, "sub": subject, "exp": expires, "scope": "read"})
-	return signed + "." + base64.RawURLEncoding.EncodeToString(ed25519.Sign(key, []byte(signed)))
+	return signed + "." + base64.RawURLEncoding.EncodeToString(es256(key, signed))
+}
+
+// es256 writes a signature as its two numbers, 32 bytes each (RFC 7518 3.4).
+func es256(key *ecdsa.PrivateKey, text string) []byte {
+	hash := sha256.Sum256([]byte(text))
+	der, err := key.Sign(nil, hash[:], crypto.SHA256) // nil: by RFC 6979
+	var numbers struct{ R, S *big.Int }
+	if err == nil {
+		_, err = asn1.Unmarshal(der, &numbers)
+	}
+	if err != nil {
+		panic("signing the demonstration token: " + err.Error())
+	}
+	raw := make([]byte, 64)
+	numbers.R.FillBytes(raw[:32])
+	numbers.S.FillBytes(raw[32:])
+	return raw
 }
 
 // carried is a request field that a stage asks for, with the one value that a deployment takes.

@@ -12,13 +12,14 @@ func caddy() Rival {
 }
 
 func caddyRefuses(s topologies.GatewayStages) *refusal {
-	switch {
-	case s.KeyAuth != nil && s.KeyAuth.Mode == topologies.ModeShadow:
-		return &refusal{keyAuth, "a request is let through or not: there is no shadow"}
-	case s.RateLimit != nil && declared(s.RateLimit.Mode):
-		return &refusal{rateLimit, "the program as released has none; it would have to be built anew with somebody else's module"}
+	const foreign = "the program as released has none; it would have to be built anew with somebody else's module"
+	if no := noJWT(s, foreign); no != nil {
+		return no
 	}
-	return nil
+	if r := s.RateLimit; r != nil && declared(r.Mode) {
+		return &refusal{rateLimit, foreign}
+	}
+	return noShadow(s, "a request is let through or not: there is no shadow")
 }
 
 // caddyReady is answered by Caddy itself. It stands on the load's own address: Caddy binds addresses one after the other, so that

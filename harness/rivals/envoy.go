@@ -15,13 +15,14 @@ func envoy() Rival {
 }
 
 func envoyRefuses(s topologies.GatewayStages) *refusal {
-	if k := s.KeyAuth; k != nil && k.Mode == topologies.ModeShadow {
-		return &refusal{keyAuth, "its filter refuses or is absent: there is no shadow"}
+	if no := noShadow(s, "its filter refuses or is absent: there is no shadow"); no != nil {
+		return no
 	}
 	return wholeLimit(s.RateLimit)
 }
 
-// envoyStages are the filters for the declared stages. Keys are compared as they are. Limits are token buckets of continuous refill, as the
+// envoyStages are the filters for the declared stages. Keys are compared as they are. A token is verified once and then remembered, as by
+// the reference gateway. Limits are token buckets of continuous refill, as the
 // reference gateway's: one for every consumer, or address where nobody authenticates, made when it is first seen; the policy of one
 // consumer is a descriptor that nobody else's requests have. The bucket beside the descriptors is for requests without one, of which there
 // are none.
@@ -38,6 +39,22 @@ const envoyStages = `{{define "bucket"}}token_bucket: {max_tokens: {{.Burst}}, t
 {{- end}}
               forwarding: {header: X-Consumer-Name, hide_credentials: true}
 {{- end}}
+{{- if .JWT}}
+          - name: envoy.filters.http.jwt_authn
+            typed_config:
+              "@type": type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication
+              providers:
+                demonstration:
+                  issuer: "{{.Issuer}}"
+                  audiences: ["{{.Audience}}"]
+                  require_expiration: true
+                  clock_skew_seconds: 5
+                  local_jwks: {filename: "{{.KeySet}}"}
+                  from_headers: [{name: Authorization, value_prefix: "Bearer "}]
+                  claim_to_headers: [{header_name: x-consumer-name, claim_name: sub}]
+                  jwt_cache_config: {jwt_cache_size: 10000}
+              rules: [{match: {prefix: "/"}, requires: {provider_name: demonstration}}]
+{{- end}}
 {{- with .Limits}}
           - name: envoy.filters.http.local_ratelimit
             typed_config:
@@ -52,7 +69,7 @@ const envoyStages = `{{define "bucket"}}token_bucket: {max_tokens: {{.Burst}}, t
 {{- range .}}
 {{- if .Only}}
               - actions: [{header_value_match: {descriptor_key: {{.Name}}, descriptor_value: "{{.Only}}", headers: [{name: x-consumer-name, string_match: {exact: "{{.Only}}"}}]}}]
-{{- else if $.KeyAuth}}
+{{- else if $.Knows}}
               - actions: [{request_headers: {header_name: x-consumer-name, descriptor_key: {{.Name}}}}]
 {{- else}}
               - actions: [{remote_address: {}}]
@@ -60,7 +77,7 @@ const envoyStages = `{{define "bucket"}}token_bucket: {max_tokens: {{.Burst}}, t
 {{- end}}
               descriptors:
 {{- range .}}
-              - entries: [{ {{- if .Only}}key: {{.Name}}, value: "{{.Only}}"{{else if $.KeyAuth}}key: {{.Name}}{{else}}key: remote_address{{end -}} }]
+              - entries: [{ {{- if .Only}}key: {{.Name}}, value: "{{.Only}}"{{else if $.Knows}}key: {{.Name}}{{else}}key: remote_address{{end -}} }]
                 {{template "bucket" .}}
 {{- end}}
               response_headers_to_add:

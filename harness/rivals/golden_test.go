@@ -35,6 +35,9 @@ func TestRenderings(t *testing.T) {
 		if r.Name == "nginx" || r.Name == "haproxy" || r.Name == "envoy" {
 			besides(t, r)
 		}
+		if r.Name == "haproxy" || r.Name == "envoy" {
+			holds(t, r, "jwt", topologies.GatewayStages{JWT: key, RateLimit: limit})
+		}
 		if r.Name == "nginx" || r.Name == "envoy" {
 			holds(t, r, "shadow", topologies.GatewayStages{RateLimit: shadow})
 		}
@@ -63,7 +66,7 @@ func inFront(r rivals.Rival, dir string) process.RivalSpec {
 	return process.RivalSpec{
 		ID: "gateway-1", Gateway: topologies.Gateway{Use: r.Name, Replicas: 1},
 		Listen: "127.0.0.1:8080", Admin: "127.0.0.1:9901", Upstream: []string{"127.0.0.1:9000", "127.0.0.1:9001"}, Host: "app",
-		Dir: dir, Private: "/private", CPUs: []int{2, 3}, Connections: 64,
+		Dir: dir, Private: "/private", CPUs: []int{2, 3}, Connections: 64, KeySet: "/logs/keys.json", Key: "/logs/key.pem",
 	}
 }
 
@@ -132,7 +135,11 @@ func TestRefusals(t *testing.T) {
 		{"nginx", "key_auth: shadow", "there is no shadow"},
 		{"nginx", "access_log: on", "nginx cannot do the stage access_log"},
 		{"haproxy", "cors: shadow", "haproxy cannot do the stage cors"},
-		{"caddy", "jwt: on", "caddy cannot do the stage jwt"},
+		{"caddy", "jwt: on", "caddy cannot do the stage jwt: the program as released has none"},
+		{"nginx", "jwt: on", "nginx cannot do the stage jwt: only its commercial version"},
+		{"traefik", "jwt: shadow", "traefik cannot do the stage jwt: only its commercial version"},
+		{"envoy", "jwt: shadow", "envoy cannot do the stage jwt: its filter refuses or is absent"},
+		{"haproxy", "jwt: shadow", "haproxy cannot do the stage jwt: it is rendered on or off"},
 		{"envoy", "introspection: on", "envoy cannot do the stage introspection"},
 		{"traefik", "authorization: on", "traefik cannot do the stage authorization"},
 		{"nginx", "body_limit: {max: 1KiB}", "nginx cannot do the stage body_limit"},

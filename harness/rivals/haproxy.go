@@ -13,8 +13,8 @@ func haproxy() Rival {
 }
 
 func haproxyRefuses(s topologies.GatewayStages) *refusal {
-	if k := s.KeyAuth; k != nil && k.Mode == topologies.ModeShadow {
-		return &refusal{keyAuth, "it is rendered on or off, there is no shadow"}
+	if no := noShadow(s, "it is rendered on or off, there is no shadow"); no != nil {
+		return no
 	}
 	r := s.RateLimit
 	switch {
@@ -33,6 +33,8 @@ func (l limit) Milliseconds() string { return strconv.FormatInt(l.Window().Milli
 // haproxyCfg limits by a sliding window of burst/rate, in which burst requests may pass: the same rate in the long run and the same
 // burst at once as a token bucket. Requests that it refuses count too, so who hammers on stays refused longer than at the reference
 // gateway.
+//
+// A token's signature is verified for every request: it remembers none.
 //
 // fd-hard-limit keeps it from sizing its tables by a limit on files of a billion, which containers like to have.
 const haproxyCfg = `# {{.ID}}: HAProxy in the gateway's place, rendered by crossroads.
@@ -71,8 +73,22 @@ frontend gateway
     http-request del-header X-Api-Key
     http-request set-header X-Consumer-Name %[var(txn.consumer)]
 {{- end}}
+{{- if .JWT}}
+    http-request set-var(txn.token) http_auth_bearer
+    http-request set-var(txn.alg) var(txn.token),jwt_header_query('$.alg')
+    http-request set-var(txn.iss) var(txn.token),jwt_payload_query('$.iss')
+    http-request set-var(txn.aud) var(txn.token),jwt_payload_query('$.aud')
+    http-request set-var(txn.exp) var(txn.token),jwt_payload_query('$.exp','int')
+    http-request set-var(txn.consumer) var(txn.token),jwt_payload_query('$.sub')
+    http-request set-var(txn.now) date(-5)
+    http-request return status 401 hdr WWW-Authenticate Bearer if !{ var(txn.alg) -m str {{.Algorithm}} } or !{ var(txn.iss) -m str {{.Issuer}} } or !{ var(txn.aud) -m str {{.Audience}} } or { req.hdr_cnt(Authorization) gt 1 }
+    http-request return status 401 hdr WWW-Authenticate Bearer if !{ var(txn.exp),sub(txn.now) -m int gt 0 } or !{ var(txn.consumer) -m found }
+    http-request return status 401 hdr WWW-Authenticate Bearer if !{ var(txn.token),jwt_verify(txn.alg,"{{.Key}}") 1 }
+    http-request del-header Authorization
+    http-request set-header X-Consumer-Name %[var(txn.consumer)]
+{{- end}}
 {{- range $i, $l := .Limits}}
-    http-request track-sc{{$i}} {{if $.KeyAuth}}var(txn.consumer){{else}}src{{end}} table {{.Name}}{{if .Only}} if { var(txn.consumer) -m str {{.Only}} }{{end}}
+    http-request track-sc{{$i}} {{if $.Knows}}var(txn.consumer){{else}}src{{end}} table {{.Name}}{{if .Only}} if { var(txn.consumer) -m str {{.Only}} }{{end}}
     http-request return status 429 hdr RateLimit-Policy '{{.Policy}}' hdr Retry-After 1 if { sc_http_req_rate({{$i}},{{.Name}}) gt {{.Burst}} }
 {{- end}}
 {{- if .Limits}}
@@ -89,7 +105,7 @@ backend entry
 {{- end}}
 {{range .Limits}}
 backend {{.Name}}
-    stick-table type {{if $.KeyAuth}}string len 64{{else}}ipv6{{end}} size 100k expire 1m store http_req_rate({{.Milliseconds}})
+    stick-table type {{if $.Knows}}string len 64{{else}}ipv6{{end}} size 100k expire 1m store http_req_rate({{.Milliseconds}})
 {{end}}
 frontend ready
     bind {{.Admin}}

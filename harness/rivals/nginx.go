@@ -12,8 +12,11 @@ func nginx() Rival {
 }
 
 func nginxRefuses(s topologies.GatewayStages) *refusal {
-	if k := s.KeyAuth; k != nil && k.Mode == topologies.ModeShadow {
-		return &refusal{keyAuth, "it either refuses a key or does not look at it: there is no shadow"}
+	if no := noJWT(s, "only its commercial version verifies signed tokens"); no != nil {
+		return no
+	}
+	if no := noShadow(s, "it either refuses a key or does not look at it: there is no shadow"); no != nil {
+		return no
 	}
 	return wholeLimit(s.RateLimit)
 }

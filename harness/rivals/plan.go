@@ -21,6 +21,7 @@ type plan struct {
 	terms
 
 	KeyAuth bool
+	JWT     bool
 	Keys    []key
 	Limits  []limit
 

@@ -53,6 +53,7 @@ topologies:
   limit: {gateway: {use: RIVAL, stages: {rate_limit: {rate: 100k, burst: 10k}}}}
   all: {gateway: {use: RIVAL, stages: {key_auth: on, rate_limit: {rate: 100k, burst: 10k}}}}
   mtls: {gateway: {use: RIVAL}, mesh: {sidecars: server, mtls: strict}}
+  jwt: {gateway: {use: RIVAL, stages: {jwt: on, rate_limit: {rate: 100k, burst: 10k}}}}
   low: {gateway: {use: RIVAL, stages: {rate_limit: {rate: 2, burst: 3}}}}
 load: {rates: [1], requests: [{path: /, headers: {X-Api-Key: demo}}]}
 `
@@ -93,6 +94,9 @@ func TestParity(t *testing.T) {
 				return
 			}
 			passes(t, set, guarded, "limit", "all", "mtls")
+			if r.Name == "envoy" || r.Name == "haproxy" {
+				passes(t, set, guarded, "jwt")
+			}
 		})
 	}
 }

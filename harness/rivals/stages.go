@@ -47,12 +47,21 @@ func (p *plan) Policies() string {
 	return strings.Join(all, ", ")
 }
 
+// Knows says whether a stage finds out who asks.
+func (p *plan) Knows() bool { return p.KeyAuth || p.JWT }
+
+// Issuer, Audience and Algorithm are what a token must say.
+func (plan) Issuer() string    { return topologies.DemoIssuer }
+func (plan) Audience() string  { return topologies.DemoAudience }
+func (plan) Algorithm() string { return topologies.Algorithm }
+
 // Announces says whether answers tell the limits: what only looks tells nobody.
 func (p *plan) Announces() bool { return len(p.Limits) > 0 && !p.Limits[0].Shadow }
 
 // stages gives the declared stages the demonstration credentials, as the deployer does for the reference gateway.
 func (p *plan) stages(s topologies.GatewayStages) {
 	p.KeyAuth = s.KeyAuth != nil && declared(s.KeyAuth.Mode)
+	p.JWT = s.JWT != nil && declared(s.JWT.Mode)
 	if p.KeyAuth {
 		p.Keys = []key{newKey("demo", deploy.DemoKey), newKey(deploy.ProbeConsumer, deploy.ProbeKey)}
 	}
@@ -61,7 +70,7 @@ func (p *plan) stages(s topologies.GatewayStages) {
 	}
 	shadow := s.RateLimit.Mode == topologies.ModeShadow
 	p.Limits = []limit{{Name: deploy.DeclaredPolicy, Rate: s.RateLimit.Rate.F(), Burst: int64(s.RateLimit.Burst), Shadow: shadow}}
-	if p.KeyAuth {
+	if p.Knows() {
 		p.Limits = append(p.Limits, limit{Name: deploy.ProbeConsumer, Rate: deploy.ProbeRate, Burst: deploy.ProbeBurst, Only: deploy.ProbeConsumer, Shadow: shadow})
 	}
 }
@@ -71,6 +80,25 @@ func newKey(consumer, text string) key {
 	return key{Consumer: consumer, Key: text, SHA256: hex.EncodeToString(sum[:])}
 }
 
+// noJWT refuses signed tokens altogether.
+func noJWT(s topologies.GatewayStages, reason string) *refusal {
+	if s.JWT != nil && declared(s.JWT.Mode) {
+		return &refusal{jwt, reason}
+	}
+	return nil
+}
+
+// noShadow refuses to look at credentials without acting.
+func noShadow(s topologies.GatewayStages, reason string) *refusal {
+	switch {
+	case s.KeyAuth != nil && s.KeyAuth.Mode == topologies.ModeShadow:
+		return &refusal{keyAuth, reason}
+	case s.JWT != nil && s.JWT.Mode == topologies.ModeShadow:
+		return &refusal{jwt, reason}
+	}
+	return nil
+}
+
 // whole writes a number without a fraction.
 func whole(n float64) string { return strconv.FormatFloat(n, 'f', 0, 64) }
 
@@ -78,6 +106,7 @@ func whole(n float64) string { return strconv.FormatFloat(n, 'f', 0, 64) }
 const (
 	keyAuth   = topologies.StageKeyAuth
 	rateLimit = topologies.StageRateLimit
+	jwt       = topologies.StageJWT
 )
 
 // lacking are the stages and terms for which no rival's configuration is rendered, with the reason. A rival that gets one names it in
@@ -85,7 +114,6 @@ const (
 var lacking = map[string]string{
 	topologies.StageAccessLog:     "no access log with the fields of the reference gateway's is rendered for rivals",
 	topologies.StageCORS:          "answering preflights is not rendered for rivals",
-	topologies.StageJWT:           "verifying signed tokens is not rendered for rivals",
 	topologies.StageIntrospection: "asking an authorization server about tokens is not rendered for rivals",
 	topologies.StageAuthorization: "rules of who may do what are not rendered for rivals",
 	topologies.StageBodyLimit:     "rivals are rendered without a limit on bodies",

@@ -100,10 +100,13 @@ func (p *plan) TraefikLimits(consumer string) string {
 }
 
 func traefikRefuses(s topologies.GatewayStages) *refusal {
-	switch k, r := s.KeyAuth, s.RateLimit; {
-	case k != nil && k.Mode == topologies.ModeShadow:
-		return &refusal{keyAuth, "a request goes to a router or not: there is no shadow"}
-	case r != nil && r.Mode == topologies.ModeShadow:
+	if no := noJWT(s, "only its commercial version verifies signed tokens"); no != nil {
+		return no
+	}
+	if no := noShadow(s, "a request goes to a router or not: there is no shadow"); no != nil {
+		return no
+	}
+	if r := s.RateLimit; r != nil && r.Mode == topologies.ModeShadow {
 		return &refusal{rateLimit, "it limits or does not look: there is no shadow"}
 	}
 	return wholeLimit(s.RateLimit)

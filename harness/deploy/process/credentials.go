@@ -35,7 +35,7 @@ func (l *layout) stages(s topologies.GatewayStages) config.GatewayStages {
 	if s.JWT != nil {
 		stages.JWT = &config.JWT{}
 		stages.JWT.SetDefaults()
-		stages.JWT.Mode, stages.JWT.Keys.File, stages.JWT.Algorithms = config.Mode(s.JWT.Mode), l.keySet(), []string{"EdDSA"}
+		stages.JWT.Mode, stages.JWT.Keys.File, stages.JWT.Algorithms = config.Mode(s.JWT.Mode), l.keySet(), []string{topologies.Algorithm}
 		stages.JWT.Issuers, stages.JWT.Audiences = []string{topologies.DemoIssuer}, []string{topologies.DemoAudience}
 	}
 	if s.Introspection != nil {
@@ -105,15 +105,18 @@ const issuerClient = "gateway"
 
 // Files of the credentials. The key set is public and is kept with the run; the secret goes with the deployment.
 func (l *layout) keySet() string       { return filepath.Join(l.logs, "keys.json") }
+func (l *layout) publicKey() string    { return filepath.Join(l.logs, "key.pem") }
 func (l *layout) issuerSecret() string { return filepath.Join(l.private, "issuer-secret") }
 
-// writeCredentials writes the key set where a gateway reads it. Every gateway of a deployment reads the same.
+// writeCredentials writes the key where a gateway reads it, as a set and in PEM. Every gateway of a deployment reads the same.
 func (l *layout) writeCredentials() error {
 	if l.arm.Topology.Gateway.Stages.JWT == nil {
 		return nil
 	}
-	if err := os.WriteFile(l.keySet(), append(topologies.KeySet(), '\n'), 0o644); err != nil {
-		return fmt.Errorf("writing the key set: %w", err)
+	for file, text := range map[string][]byte{l.keySet(): append(topologies.KeySet(), '\n'), l.publicKey(): topologies.PublicKey()} {
+		if err := os.WriteFile(file, text, 0o644); err != nil {
+			return fmt.Errorf("writing a key of tokens: %w", err)
+		}
 	}
 	return nil
 }

@@ -13,14 +13,13 @@ func (d *Deployer) gateway(l *layout, n *node) (program, error) {
 	if l.arm.RelayGateway() {
 		return d.relay(l, n, l.relayInFront(n))
 	}
-	if !l.reference() {
-		return d.rival(l, n, l.arm.Topology.Gateway.Use)
-	}
-	file := l.gateway(n)
 	if err := l.writeCredentials(); err != nil {
 		return program{}, err
 	}
-	return d.proxy(l, n, file)
+	if !l.reference() {
+		return d.rival(l, n, l.arm.Topology.Gateway.Use)
+	}
+	return d.proxy(l, n, l.gateway(n))
 }
 
 // reference says that the gateway is our own.
