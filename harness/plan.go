@@ -180,6 +180,9 @@ func describe(arm *topologies.Arm) results.ArmInfo {
 	}
 	if g := arm.Topology.Gateway; g != nil {
 		info.Gateway, info.Features = g.Use, g.Features()
+		if g.Config != nil {
+			info.Config = &results.OwnConfig{File: g.Config.File, SHA256: results.Hash([]byte(g.Config.Text))}
+		}
 	}
 	if m := arm.Topology.Mesh; m != nil && m.Sidecars != "none" {
 		info.Mesh, info.MTLS = m.Sidecars, m.MTLS

@@ -168,9 +168,21 @@ func (b *book) facts() []Fact {
 		{"When", b.when()},
 		{"Host", join(e.Host, e.CPU, cpus(e.CPUs), memoryText(e.Memory))},
 		{"CPUs", e.Placement},
+		{"Own configurations", b.ownConfigs()},
 		{"Commit", b.commit()},
 		{"Seed", fmt.Sprint(b.Plan.Seed)},
 	})
+}
+
+// ownConfigs names the files of the user's own, in the place of rendered ones.
+func (b *book) ownConfigs() string {
+	var all []string
+	for i, a := range b.Plan.Arms {
+		if a.Config != nil {
+			all = append(all, fmt.Sprintf("%s by %s, SHA-256 %.12s", b.name(i), clean(a.Config.File), a.Config.SHA256))
+		}
+	}
+	return strings.Join(all, "; ")
 }
 
 // summary is the line under the title.

@@ -24,7 +24,7 @@ func sameWork(a, b results.ArmInfo) bool {
 		return false
 	}
 	for _, x := range []*results.ArmInfo{&a, &b} {
-		x.Name, x.Gateway, x.MeshUse, x.Processes, x.Proxies = "", "", "", 0, 0
+		x.Name, x.Gateway, x.MeshUse, x.Processes, x.Proxies, x.Config = "", "", "", 0, 0, nil
 	}
 	return reflect.DeepEqual(a, b)
 }

@@ -62,7 +62,15 @@ type ArmInfo struct {
 	OriginTime int64    `json:"origin_ns"`          // declared work on the critical path, expected value
 	External   string   `json:"external,omitempty"` // URL of a system that somebody else runs
 
+	Config *OwnConfig `json:"config,omitempty"` // of a gateway that runs with a file of the user's own
+
 	Composition *Composition `json:"composition,omitempty"` // where requests are made of several calls
+}
+
+// OwnConfig is a configuration of the user's own; its text stands in the resolved experiment.
+type OwnConfig struct {
+	File   string `json:"file"`
+	SHA256 string `json:"sha256"` // before a deployment's values are filled in
 }
 
 // Composition says who makes the calls that a request is made of, as declared. Numbers are means over the kinds of request by weight.

@@ -27,9 +27,10 @@ const (
 
 // checker reports what is wrong with the meaning of an experiment that could be read.
 type checker struct {
-	e   *Experiment
-	doc *strict.Document
-	own map[string]*strict.Node // what each topology writes itself, before extends
+	e    *Experiment
+	doc  *strict.Document
+	file string                  // that was read
+	own  map[string]*strict.Node // what each topology writes itself, before extends
 }
 
 // ownKeys keeps what stands in the file before compose replaces it.

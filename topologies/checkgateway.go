@@ -10,6 +10,7 @@ import (
 func (c *checker) gateway(path string, g *Gateway) {
 	c.oneOf(path+".use", "gateway", g.Use, gateways)
 	c.platform(path+".use", g.Use, "nginx, haproxy, envoy, traefik or caddy")
+	c.ownConfig(path+".config", g)
 	c.within(path+".replicas", g.Replicas, 1, MaxReplicas)
 	c.ledger(path, g.Use, g.Ledger)
 	if g.Use == Relay {

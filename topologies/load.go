@@ -55,7 +55,7 @@ func parse(file string, data []byte) (*Experiment, *strict.Document) {
 	if doc.Broken() {
 		return e, doc
 	}
-	c := checker{e: e, doc: doc, own: ownKeys(e, doc)}
+	c := checker{e: e, doc: doc, file: file, own: ownKeys(e, doc)}
 	compose(e, doc)
 	e.settle()
 	c.experiment()

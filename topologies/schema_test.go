@@ -191,6 +191,10 @@ func special(t reflect.Type) *jsonschema.Schema {
 		return either(ref("Call"), listOf(ref("Call")))
 	case reflect.TypeFor[topologies.Arrivals]():
 		return either(text("^(constant|poisson)$"), object("ramp", ref("Ramp")), object("recorded", &jsonschema.Schema{Type: "string"}))
+	case reflect.TypeFor[topologies.OwnConfig]():
+		own := object("file", &jsonschema.Schema{Type: "string"})
+		own.Properties.Set("text", &jsonschema.Schema{Type: "string"})
+		return either(&jsonschema.Schema{Type: "string", MinLength: new(uint64(1))}, own)
 	case reflect.TypeFor[topologies.StageMode]():
 		return either(modes, object("mode", modes))
 	case reflect.TypeFor[topologies.RateLimitStage]():

@@ -74,6 +74,9 @@ func newPlan(s process.RivalSpec) (*plan, error) {
 // addresses looks at what the templates take apart.
 func addresses(id string, all ...string) error {
 	for _, address := range all {
+		if _, is := variable(address); is {
+			continue
+		}
 		if _, _, err := net.SplitHostPort(address); err != nil {
 			return fmt.Errorf("an address of %s: %w", id, err)
 		}
@@ -100,7 +103,14 @@ func (p *plan) file(suffix string) string { return filepath.Join(p.Private, p.ID
 
 // write renders a template into the deployment's directory of logs and files.
 func (p *plan) write(suffix, text string) (string, error) {
-	return write(filepath.Join(p.Dir, p.ID+suffix), text, p, p.file)
+	name := filepath.Join(p.Dir, p.ID+suffix)
+	switch own, err := p.own(suffix); {
+	case err != nil:
+		return "", err
+	case own != "":
+		return name, save(name, own)
+	}
+	return write(name, text, p, p.file)
 }
 
 // write renders a template over what a plan says.
@@ -113,10 +123,14 @@ func write(name, text string, plan any, file func(string) string) (string, error
 	if err := t.Execute(&b, plan); err != nil {
 		return "", fmt.Errorf("rendering %s: %w", name, err)
 	}
-	if err := os.WriteFile(name, []byte(b.String()), 0o644); err != nil {
-		return "", fmt.Errorf("writing a configuration: %w", err)
+	return name, save(name, b.String())
+}
+
+func save(name, text string) error {
+	if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+		return fmt.Errorf("writing a configuration: %w", err)
 	}
-	return name, nil
+	return nil
 }
 
 // Pool is how many idle connections to all endpoints together are kept.
@@ -126,11 +140,17 @@ func inc(i int) int { return i + 1 }
 
 // host and port split addresses that newPlan has looked at.
 func host(address string) string {
+	if name, is := variable(address); is {
+		return "{{host " + name + "}}"
+	}
 	h, _, _ := net.SplitHostPort(address)
 	return h
 }
 
 func port(address string) string {
+	if name, is := variable(address); is {
+		return "{{port " + name + "}}"
+	}
 	_, p, _ := net.SplitHostPort(address)
 	return p
 }

@@ -127,6 +127,9 @@ var lacking = map[string]string{
 // refuses looks for what is declared and lacking, and not among what the rival does; then for what it cannot do in the way declared. nil: it
 // can do everything.
 func (r Rival) refuses(g *topologies.Gateway) *refusal {
+	if g.Config != nil {
+		return nil // what a file of the user's own does, parity finds out
+	}
 	var asked []string
 	for _, s := range g.Stages.All() {
 		if declared(s.Mode) {

@@ -62,7 +62,7 @@ them open-loop at the declared rates in interleaved random rounds, and writes re
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return &exit{code: exitUsage, err: err, hint: "see `" + c.CommandPath() + " --help`"}
 	})
-	root.AddCommand(a.bench(), a.runVerb(), a.reportVerb(), a.planVerb(), a.compare(), a.gateVerb(), a.capacity(), a.predict(), a.verify(), a.features(), a.validate(), a.graph(), a.initVerb(),
+	root.AddCommand(a.bench(), a.runVerb(), a.reportVerb(), a.planVerb(), a.compare(), a.gateVerb(), a.capacity(), a.predict(), a.verify(), a.features(), a.render(), a.validate(), a.graph(), a.initVerb(),
 		a.doctor(), a.schema(), a.completion(), a.version(), a.drive(), a.supervise())
 	return root
 }
