@@ -55,7 +55,7 @@ func newClient(address string, timeout time.Duration) (*fasthttp.HostClient, err
 	}
 	return &fasthttp.HostClient{
 		Addr:                      target,
-		Dial:                      func(addr string) (net.Conn, error) { return net.DialTimeout(network, addr, timeout) },
+		Dial:                      func(addr string) (net.Conn, error) { return dial(network, addr, timeout) },
 		MaxConns:                  topologies.MaxConnections,
 		MaxIdleConnDuration:       idleConnection,
 		MaxIdemponentCallAttempts: 1,
@@ -119,6 +119,7 @@ func (c *call) judge(v *visit, s *fasthttp.Response, err error) result {
 	}
 	r := result{}
 	if len(v.ledger) > 0 {
+		r.waited = waitedFor(s.LocalAddr())
 		for _, line := range s.Header.PeekAll("Server-Timing") {
 			r.told = append(append(r.told, line...), ", "...)
 		}

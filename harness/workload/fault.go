@@ -62,6 +62,9 @@ func (n *Node) suffer(v *visit) (failed string, cut bool) {
 // reset ends the connection without an answer: with an RST where it is TCP (SO_LINGER of zero, socket(7)).
 func reset(ctx *fasthttp.RequestCtx) {
 	c := ctx.Conn()
+	if k, ok := c.(*clocked); ok {
+		c = k.Conn
+	}
 	if tcp, ok := c.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0) // without it the peer sees an orderly end, which is bad enough
 	}

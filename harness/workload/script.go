@@ -85,10 +85,12 @@ func (n *Node) handle(ctx *fasthttp.RequestCtx) {
 		n.answer(ctx, fasthttp.StatusInternalServerError, failed)
 		return
 	}
-	began := time.Now()
+	if k, ok := ctx.Conn().(*clocked); ok {
+		v.began = k.back
+	}
 	r := n.execute(v)
 	if len(v.ledger) > 0 {
-		h.AddBytesKV(serverTiming, v.ownTime(n.service, time.Since(began)))
+		h.AddBytesKV(serverTiming, v.ownTime(n.service, ctx.Conn()))
 	}
 	status := fasthttp.StatusOK
 	if r.failed != "" {

@@ -21,7 +21,8 @@ type visit struct {
 	id      []byte
 	ledger  []byte
 	told    []byte        // Server-Timing of the calls so far
-	called  time.Duration // in calls, one after the other
+	began   time.Duration // since epoch: the request had come in, where a ledger is kept
+	called  time.Duration // waiting for calls, one after the other
 	number  [20]byte      // room for a sequence number made here
 	all     bool          // every call is made and nothing fails as declared
 	results []result      // of the calls of the step in progress
@@ -34,7 +35,8 @@ type result struct {
 	failed   string // "" when it did not fail
 	declared bool   // it failed as the experiment declares
 	probe    *Probe
-	told     []byte // Server-Timing of the answer, where a ledger is kept
+	told     []byte        // Server-Timing of the answer, where a ledger is kept
+	waited   time.Duration // in system calls, likewise
 }
 
 var visits = sync.Pool{New: func() any { return new(visit) }}

@@ -109,7 +109,7 @@ func New(c Config) (*Node, error) {
 // Serve answers on l until Shutdown. It is called once.
 func (n *Node) Serve(l net.Listener) error {
 	defer close(n.served)
-	return n.server.Serve(l)
+	return n.server.Serve(clockedListener{l})
 }
 
 // Shutdown stops accepting, lets what is in flight end, and closes the connections to the peers. ctx bounds the wait.

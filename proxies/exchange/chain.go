@@ -1,5 +1,7 @@
 package exchange
 
+import "crossroads/proxies/wire"
+
 // Chain is the list of stages around a forwarder. It is immutable once it serves: a changed configuration is a new chain.
 type Chain struct {
 	Stages  []Stage
@@ -11,39 +13,37 @@ type Chain struct {
 // Serve runs the request inward, forwards it unless a stage answered or failed, and runs the response outward.
 func (c *Chain) Serve(x *Exchange) {
 	step := Continue
+	x.Ledger.begin(x.arrived())
 	for i, s := range c.Stages {
-		since := x.Ledger.now()
 		x.passed = i + 1
 		step = s.Inward(x)
-		x.Ledger.spend(i, since)
+		x.Ledger.claim(&x.Ledger.Stages[i])
 		if step != Continue {
 			break
 		}
 	}
 	if step == Continue {
-		since := x.Ledger.now()
 		step = c.Forward.Forward(x)
-		if x.Ledger.On {
-			x.Ledger.Upstream += x.Ledger.now() - since
-		}
+		x.Ledger.claim(&x.Ledger.Upstream)
 	}
 	if step == Failed {
 		c.fault(x)
 	}
 	for i := x.passed - 1; i >= 0; i-- {
-		since := x.Ledger.now()
 		c.Stages[i].Outward(x)
-		x.Ledger.spend(i, since)
+		x.Ledger.claim(&x.Ledger.Stages[i])
 	}
 }
 
 // Finish settles every stage whose Inward ran, in reverse order, and gives the upstream's side back.
 func (c *Chain) Finish(x *Exchange, end End) {
 	x.Release()
+	if x.Ledger.On {
+		x.Ledger.mark = wire.Now()
+	}
 	for i := x.passed - 1; i >= 0; i-- {
-		since := x.Ledger.now()
 		c.Stages[i].Finish(x, end)
-		x.Ledger.spend(i, since)
+		x.Ledger.claim(&x.Ledger.Stages[i])
 	}
 	x.passed = 0
 }

@@ -33,7 +33,7 @@ type Exchange struct {
 	Path     []byte        // the path bytes that are matched, authorized and forwarded, without the query
 	Flaws    wire.Flaw     // of Path; zero where whoever read the head refuses them
 	Start    time.Time     // the head was read
-	Arrived  wire.Instant  // its last bytes came in; zero where nobody takes stage times
+	Arrived  wire.Instant  // the system call that brought its last bytes was over; zero where nobody takes stage times
 	Deadline time.Time     // zero: none; covers retries and the body
 	Endpoint string        // address of the endpoint that answered, "" if none did
 	Attempts int           // tries at an upstream
@@ -142,6 +142,19 @@ func (x *Exchange) Reset() {
 	x.Request.Reset()
 	x.Response.Reset()
 	*x = Exchange{Request: x.Request, Response: x.Response, Peer: x.Peer, Cancel: x.Cancel}
+}
+
+// arrived is when the head had come in, as well as it is known.
+func (x *Exchange) arrived() wire.Instant {
+	if x.Arrived == 0 {
+		return wire.At(x.Start)
+	}
+	return x.Arrived
+}
+
+// Own is the time since the head came in that was spent in this proxy itself.
+func (x *Exchange) Own(now wire.Instant) time.Duration {
+	return max(0, time.Duration(now-x.arrived())-time.Duration(x.Ledger.Waited))
 }
 
 // Answer sets a response made here, without a body to stream.

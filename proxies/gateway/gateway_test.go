@@ -349,7 +349,7 @@ func TestAdminPagesHideSecrets(t *testing.T) {
 func TestLedgerTellsStageTimes(t *testing.T) {
 	g := start(t, upstreams(origin(t, "a"))+everything+"ledger: {sample: 100%}\nlog: {access: stdout}\n")
 	timing := g.get("/").Header.Get("Server-Timing")
-	require.Regexp(t, `^gateway\.own;dur=[0-9.]+, gateway\.wait;dur=[0-9.]+, .*gateway\.route;dur=`, timing)
+	require.Regexp(t, `^gateway\.own;dur=[0-9.]+ *, gateway\.wait;dur=[0-9.]+, .*gateway\.route;dur=`, timing)
 	g.shows(`gateway_stage_duration_seconds_count{stage="forwarding"} 1`)
 	require.NoError(t, g.drained())
 	require.Contains(t, g.log.String(), `"stages_us":{"server_timing":`)

@@ -8,6 +8,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"crossroads/proxies/exchange"
+	"crossroads/proxies/telemetry"
 	"crossroads/proxies/wire"
 )
 
@@ -31,12 +32,14 @@ func (n *session) respond() exchange.End {
 	}
 	n.out.TakeSize(headRoom + len(data))
 	n.out.B = wire.AppendResponse(n.out.B, &x.Response.Header, o)
+	head := len(n.out.B)
 	n.began = true
 	if body == nil {
 		if !o.NoBody {
 			n.out.B = append(n.out.B, x.Response.Body()...)
 			x.Sent = int64(len(x.Response.Body()))
 		}
+		telemetry.FillServerTiming(n.out.B[:head], x)
 		return n.flush(exchange.Complete)
 	}
 	if o.Length == wire.Chunked {
@@ -46,6 +49,7 @@ func (n *session) respond() exchange.End {
 	}
 	x.Sent = int64(len(data))
 	wire.Discard(body, len(data))
+	telemetry.FillServerTiming(n.out.B[:head], x)
 	if complete {
 		return n.flush(exchange.Complete)
 	}

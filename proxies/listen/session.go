@@ -37,7 +37,7 @@ func newSession(s *Server, c net.Conn, peer exchange.Peer) *session {
 		peer.TLS = true
 	}
 	n := &session{server: s, sock: c, conn: wire.NewConn(c)}
-	n.conn.Timed = s.Timed
+	n.conn.Time(s.Timed)
 	n.x.Request, n.x.Response, n.x.Peer, n.x.Cancel = &n.req, &n.resp, peer, &n.cancel
 	return n
 }
@@ -144,7 +144,7 @@ func (n *session) serve() bool {
 		return n.refuse(err)
 	}
 	x := &n.x
-	x.Start, x.Arrived = time.Now(), n.conn.Filled
+	x.Start, x.Arrived = time.Now(), n.conn.Back()
 	x.Path, x.Flaws = n.head.Path, n.head.Flaws
 	x.Close = n.head.Close || n.server.stopping.Load() || n.outlived(x.Start)
 	body := &n.conn.Body

@@ -22,7 +22,7 @@ func TestLedgerOfBothSidecarsInOneAnswer(t *testing.T) {
 	orders := start(t, "orders", ledger+"outbound: {listen: \"127.0.0.1:0\", upstreams: {stock: {endpoints: [{address: \""+stock.inboundAt()+"\"}]}}}\n")
 
 	a := orders.call("stock", "X-Crossroads-Ledger: 1")
-	require.Regexp(t, `^stock-inbound\.own;dur=[0-9.]+, stock-inbound\.wait;dur=[0-9.]+, .*stock-inbound\.service;dur=.*, orders-outbound\.own;dur=[0-9.]+, orders-outbound\.wait;dur=`,
+	require.Regexp(t, `^stock-inbound\.own;dur=[0-9.]+ *, stock-inbound\.wait;dur=[0-9.]+, .*stock-inbound\.service;dur=.*, orders-outbound\.own;dur=[0-9.]+ *, orders-outbound\.wait;dur=`,
 		a.Header.Get("Server-Timing"))
 	require.Empty(t, a.Header.Values("X-Mesh-Ledger"))
 	require.Empty(t, (<-seen).Values("X-Mesh-Ledger"))

@@ -3,7 +3,6 @@ package stage
 import (
 	"crossroads/proxies/exchange"
 	"crossroads/proxies/telemetry"
-	"crossroads/proxies/wire"
 )
 
 // ServerTiming tells the other side where the time of a sampled exchange went. It is in a chain only where there can be a ledger at
@@ -63,13 +62,13 @@ func (s *ServerTiming) Outward(x *exchange.Exchange) {
 		told = told[:0]
 	}
 	if s.inner {
-		h.SetCanonical(fieldMeshLedger, telemetry.AppendServerTiming(buffer[:0], s.proxy, x, wire.Now(), s.stages))
+		h.SetCanonical(fieldMeshLedger, telemetry.AppendServerTiming(buffer[:0], s.proxy, x, s.stages))
 		return
 	}
 	if len(told) > 0 {
 		told = append(told, ", "...)
 	}
-	h.AddBytesKV(fieldServerTiming, telemetry.AppendServerTiming(told, s.proxy, x, wire.Now(), s.stages))
+	h.AddBytesKV(fieldServerTiming, telemetry.AppendServerTiming(told, s.proxy, x, s.stages))
 }
 
 // Finish implements exchange.Stage.

@@ -80,7 +80,7 @@ func (t *try) attempt(e *endpoint, generation uint64, until wire.Instant) (resul
 			t.x.Response.Reset()
 		}
 	}
-	c, fault := e.dial(until)
+	c, fault := t.dial(e, until)
 	switch {
 	case fault == fullEndpoint:
 		return full, nil, fault
@@ -91,6 +91,18 @@ func (t *try) attempt(e *endpoint, generation uint64, until wire.Instant) (resul
 	}
 	r, fault := t.exchange(c, generation, until, upgrade)
 	return r, c, fault
+}
+
+// dial opens a connection. All of it is a wait in the ledger but the work of its handshake: whoever relays dials as often.
+func (t *try) dial(e *endpoint, until wire.Instant) (*conn, *exchange.Fault) {
+	since := wire.Now()
+	c, fault := e.dial(until)
+	waited := time.Duration(wire.Now() - since)
+	if c != nil {
+		waited -= c.shaking
+	}
+	t.x.Ledger.Wait(waited)
+	return c, fault
 }
 
 // stale says whether a reused connection failed in the way of one that the other end had closed, and the request may go again. One
@@ -120,10 +132,14 @@ func (t *try) exchange(c *conn, generation uint64, until wire.Instant, upgrade b
 	c.Arm(until)
 	c.cancel = t.x.Cancel
 	c.cancel.Waiting(&c.stop)
+	c.Time(t.x.Ledger.On)
 	if t.terms.CarryDeadline {
 		carry(t.x, until)
 	}
-	if err := t.send(c, upgrade); err != nil {
+	before := c.Writing()
+	err := t.send(c, upgrade)
+	t.x.Ledger.Wait(c.Writing() - before)
+	if err != nil {
 		fault := t.give(c, err)
 		if errors.Is(err, errUnsent) {
 			return unprocessed, fault
@@ -133,11 +149,9 @@ func (t *try) exchange(c *conn, generation uint64, until wire.Instant, upgrade b
 	if t.stream != nil {
 		c.upload = startUpload(c, t.stream)
 	}
-	c.Timed = t.x.Ledger.On
-	err := t.receive(c, upgrade)
-	if c.Timed {
-		t.x.Ledger.Waited += int64(c.Filled - t.wrote)
-	}
+	before = c.Reading() // an upload goes on beside it: its writes are no time of this goroutine
+	err = t.receive(c, upgrade)
+	t.x.Ledger.Wait(c.Reading() - before)
 	if err == nil {
 		t.accept(c)
 		return answered, nil
@@ -169,10 +183,6 @@ func (t *try) send(c *conn, upgrade bool) error {
 		out.B = append(out.B, wire.LastChunk...)
 	} else {
 		out.B = append(out.B, t.body...)
-	}
-	if t.x.Ledger.On {
-		t.wrote = wire.Now()
-		c.Filled = t.wrote
 	}
 	n, err := c.Write(out.B)
 	out.Give()

@@ -17,11 +17,12 @@ import (
 type conn struct {
 	*wire.Conn
 	endpoint *endpoint
-	since    wire.Instant // idle since
-	until    wire.Instant // the end of the certificate by which the endpoint has proved its identity; 0: it has not
-	reused   bool         // it has carried an exchange before
-	finish   func()       // settle as a value, made once, so that Retain allocates nothing
-	stop     func()       // ends a wait for the endpoint, likewise
+	since    wire.Instant  // idle since
+	until    wire.Instant  // the end of the certificate by which the endpoint has proved its identity; 0: it has not
+	shaking  time.Duration // of dialling: the handshake's own work, without its system calls and waits
+	reused   bool          // it has carried an exchange before
+	finish   func()        // settle as a value, made once, so that Retain allocates nothing
+	stop     func()        // ends a wait for the endpoint, likewise
 
 	// of the exchange in flight
 	generation uint64
@@ -74,7 +75,7 @@ func (e *endpoint) connect(until wire.Instant) (*conn, *exchange.Fault) {
 		ctx, cancel = context.WithTimeout(ctx, timeout)
 		defer cancel()
 	}
-	sock, err := e.open(ctx)
+	sock, shaking, err := e.open(ctx)
 	if err != nil {
 		fault := dialFault(err)
 		if fault != exchange.UpstreamIdentity && !(ours && ctx.Err() != nil) { // little time left says nothing about it
@@ -83,7 +84,7 @@ func (e *endpoint) connect(until wire.Instant) (*conn, *exchange.Fault) {
 		return nil, fault
 	}
 	e.reachable(true)
-	c := &conn{Conn: wire.NewConn(sock), endpoint: e, until: provenUntil(sock)}
+	c := &conn{Conn: wire.NewConn(sock), endpoint: e, until: provenUntil(sock), shaking: shaking}
 	c.finish, c.stop = c.settle, c.Body.Stop
 	e.up.observer.Connect(e.up.name, time.Since(began))
 	return c, nil
@@ -103,42 +104,44 @@ func provenUntil(c net.Conn) wire.Instant {
 	return wire.Now() + wire.Instant(time.Until(chain[0].NotAfter))
 }
 
-// open connects, TLS included.
-func (e *endpoint) open(ctx context.Context) (net.Conn, error) {
+// open connects, TLS included, and says how much of it was work of the handshake.
+func (e *endpoint) open(ctx context.Context) (_ net.Conn, shaking time.Duration, _ error) {
 	if f := e.up.faults; f != nil {
 		if err := f.Dial().Suffer(ctx); err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 	}
 	var d net.Dialer
 	sock, err := d.DialContext(ctx, e.network, e.address)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	sock = wire.NewSocket(sock)
 	if e.up.tls == nil {
-		return sock, nil
+		return sock, 0, nil
 	}
 	settings := e.up.tls(e.config)
 	if settings == nil {
-		return sock, nil
+		return sock, 0, nil
 	}
 	if f := e.up.faults; f != nil {
 		if err := f.Handshake().Suffer(ctx); err != nil {
 			_ = sock.Close()
-			return nil, &handshakeError{err}
+			return nil, 0, &handshakeError{err}
 		}
 	}
 	secure := tls.Client(sock, settings)
+	clock := wire.StartClock(sock)
 	err = secure.HandshakeContext(ctx)
+	shaking = clock.Own()
 	if e.up.shaken != nil {
 		e.up.shaken(e.config, secure.ConnectionState(), err)
 	}
 	if err != nil {
 		_ = sock.Close()
-		return nil, &handshakeError{err}
+		return nil, 0, &handshakeError{err}
 	}
-	return secure, nil
+	return secure, shaking, nil
 }
 
 // handshakeError tells a refused identity from a network that failed.

@@ -49,14 +49,13 @@ type try struct {
 	terms    *exchange.Route
 	fleet    *fleet
 	deadline wire.Instant
-	hurried  bool         // the deadline is the caller's: that it passes says nothing about an endpoint
-	body     []byte       // of the request, whole, where it is here
-	stream   wire.Body    // else
-	tried    []*endpoint  // grows only where a try failed
-	key      uint64       // of consistent hashing
-	answer   *conn        // that carries the answer at hand
-	retrying bool         // the try under way is a retry
-	wrote    wire.Instant // when the request began to be written, where the ledger is on
+	hurried  bool        // the deadline is the caller's: that it passes says nothing about an endpoint
+	body     []byte      // of the request, whole, where it is here
+	stream   wire.Body   // else
+	tried    []*endpoint // grows only where a try failed
+	key      uint64      // of consistent hashing
+	answer   *conn       // that carries the answer at hand
+	retrying bool        // the try under way is a retry
 }
 
 // prepare settles how the request body goes: with the head, or streamed behind it.
@@ -70,7 +69,7 @@ func (t *try) prepare() *exchange.Fault {
 		if err := in.Limit(t.terms.MaxBody); err != nil {
 			return exchange.RequestFault(err)
 		}
-		if err := in.Gather(inlineBody); err != nil {
+		if err := t.gather(in); err != nil {
 			return exchange.RequestFault(err)
 		}
 	}
@@ -80,6 +79,14 @@ func (t *try) prepare() *exchange.Fault {
 		t.stream = b
 	}
 	return nil
+}
+
+// gather reads a short body whole. What the client takes to send it is a wait.
+func (t *try) gather(in incoming) error {
+	since := in.Waited()
+	err := in.Gather(inlineBody)
+	t.x.Ledger.Wait(in.Waited() - since)
+	return err
 }
 
 // run tries endpoints until one answers, or until it is not safe or not allowed to go on.

@@ -69,7 +69,7 @@ func (e *endpoint) watch(c config.Health, stop <-chan struct{}) {
 func (e *endpoint) check(c config.Health) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), c.Timeout.D())
 	defer cancel()
-	sock, err := e.open(ctx)
+	sock, _, err := e.open(ctx)
 	if err != nil {
 		return false
 	}

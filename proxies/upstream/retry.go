@@ -105,7 +105,9 @@ func (t *try) pause() bool {
 	case <-ended:
 		on = false
 	}
-	t.x.Upstream += time.Duration(wire.Now() - since) // the proxy does nothing meanwhile: it is not its own time
+	paused := time.Duration(wire.Now() - since) // the proxy does nothing meanwhile: it is not its own time
+	t.x.Upstream += paused
+	t.x.Ledger.Wait(paused)
 	t.x.Cancel.Waiting(t.waiting())
 	return on
 }

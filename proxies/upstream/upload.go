@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"sync/atomic"
+	"time"
 
 	"crossroads/proxies/exchange"
 	"crossroads/proxies/wire"
@@ -17,6 +18,7 @@ const inlineBody = 64 << 10
 type incoming interface {
 	wire.Body
 	Gather(limit int) error
+	Waited() time.Duration
 	Limit(n int64) error
 	EndBy(t wire.Instant)
 	Done() bool

@@ -59,6 +59,9 @@ func (b *Incoming) Done() bool { return b.err == io.EOF && b.d0 == b.d1 }
 // EndBy sets when reads fail in any case; 0: never.
 func (b *Incoming) EndBy(t Instant) { b.until = t }
 
+// Waited is the time in system calls on the body's connection so far, while they were timed.
+func (b *Incoming) Waited() time.Duration { return b.conn.Reading() + b.conn.Writing() }
+
 // Left is the number of declared bytes that were not handed out; 0 for a body that declared none.
 func (b *Incoming) Left() int64 {
 	if b.framing < 0 {

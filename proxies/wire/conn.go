@@ -13,14 +13,13 @@ import (
 type Conn struct {
 	deadline
 	raw    syscall.RawConn // of the socket itself, below TLS; nil: cannot be looked at
+	below  *Socket         // likewise; nil: its calls take no time that anybody could know
 	slab   *[]byte
 	buf    []byte
 	r, w   int // buf[r:w] is not consumed
 	head   headScan
 	fields []field
 	Body   Incoming // of the message whose head was read last
-	Timed  bool     // Filled is kept: somebody takes stage times
-	Filled Instant  // when bytes last arrived, the socket's read just over
 	peek   func(fd uintptr) bool
 	quiet  bool // what peek found
 }
@@ -30,6 +29,7 @@ func NewConn(c net.Conn) *Conn {
 	conn := &Conn{}
 	conn.sock = c
 	conn.Body.conn = conn
+	conn.below, _ = Lowest(c).(*Socket)
 	if s, ok := Lowest(c).(syscall.Conn); ok {
 		if raw, err := s.SyscallConn(); err == nil {
 			conn.raw = raw
@@ -93,9 +93,6 @@ func (c *Conn) Fill(limit int) error {
 	n, err := c.sock.Read(c.buf[c.w:])
 	c.w += n
 	if n > 0 {
-		if c.Timed {
-			c.Filled = Now()
-		}
 		return nil
 	}
 	if err == nil {

@@ -26,6 +26,7 @@ type transfer struct {
 	p    []byte
 	n    int
 	err  error
+	took took
 }
 
 // NewSocket makes a Socket of a connection of package net; others are returned as they are.
@@ -67,7 +68,9 @@ func (s *Socket) Read(p []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.p, t.n, t.err = p, 0, nil
+	since := t.took.began()
 	err := s.raw.Read(t.call)
+	t.took.ended(since)
 	t.p = nil
 	switch {
 	case err != nil:
@@ -86,7 +89,9 @@ func (s *Socket) Write(p []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.p, t.n, t.err = p, 0, nil
+	since := t.took.began()
 	err := s.raw.Write(t.call)
+	t.took.ended(since)
 	t.p = nil
 	if err == nil && t.err != nil {
 		err = s.failed("write", t.err)
