@@ -189,6 +189,7 @@ func describe(arm *topologies.Arm) results.ArmInfo {
 		if m.Use != topologies.Reference {
 			info.MeshUse = m.Use
 		}
+		info.Busy = int64(m.Busy) * int64(arm.SidecarCrossings())
 	}
 	if x := arm.Topology.External; x != nil {
 		info.External = x.URL

@@ -42,6 +42,7 @@ func (b *book) findings() []Finding {
 		add(b.addedFinding("added p99", "p99", quantileOf(results.Response, 0.99), margin99, b.ref(max(b.direct, 0)).quantile(results.Response, 0.99)))
 		add(b.addedFinding("added p50", "p50", quantileOf(results.Response, 0.50), margin50, b.ref(max(b.direct, 0)).quantile(results.Response, 0.50)))
 		add(b.interactionFinding())
+		add(b.remainderFinding())
 	}
 	add(b.addedFinding("added CPU", "CPU per 1,000 requests", cpu(), marginCPU, b.ref(max(b.direct, 0)).level(cpu(), quantity.Milliseconds)))
 	add(b.stagesFinding())

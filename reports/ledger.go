@@ -16,11 +16,15 @@ func relayed(a results.ArmInfo) bool {
 
 const floorRelay = "relay"
 
-// floorOf is the arm of floor relays with as many proxies in the same places; -1 for none.
-func (b *book) floorOf(arm int) int {
+// floorOf is the arm of floor relays with as many proxies in the same places; -1 for none. busyFloorOf is that of relays which spend time
+// for nothing on every request.
+func (b *book) floorOf(arm int) int     { return b.relaysFor(arm, false) }
+func (b *book) busyFloorOf(arm int) int { return b.relaysFor(arm, true) }
+
+func (b *book) relaysFor(arm int, busy bool) int {
 	a := b.Plan.Arms[arm]
 	return slices.IndexFunc(b.Plan.Arms, func(f results.ArmInfo) bool {
-		return relayed(f) && f.EntryHops == a.EntryHops && f.EdgeHops == a.EdgeHops && f.Edges == a.Edges
+		return relayed(f) && f.Busy > 0 == busy && f.EntryHops == a.EntryHops && f.EdgeHops == a.EdgeHops && f.Edges == a.Edges
 	})
 }
 
@@ -33,6 +37,7 @@ func (b *book) floorSection() Section {
 	s.Text = []string{"A floor relay does the input and output of a proxy and nothing else: what it costs is the kernel's price of standing in the way."}
 	s.Parts = []Part{{Table: b.floorTable()}}
 	if t := b.remainderTable(); len(t.Rows) > 0 {
+		s.Text = append(s.Text, b.remainderVerdicts()...)
 		s.Parts = append(s.Parts, Part{Table: t}, Part{Table: b.toldTable()})
 	}
 	return s
@@ -90,56 +95,6 @@ func largest(kinds ...string) metric {
 	})
 }
 
-// remainderTable is what nobody claims of the service time, beside that of floor relays in the same places.
-func (b *book) remainderTable() *Table {
-	t := &Table{ID: "remainder-table", Caption: "The ledger's remainder at " + quantity.Rate(b.refRate) + ": service time less what every proxy and application tells of itself",
-		Columns: []Column{{Key: "topology", Title: "Topology"}, {Key: "samples", Title: "Requests", Numeric: true},
-			{Key: "told", Title: "Told, mean", Unit: quantity.Milliseconds, Numeric: true},
-			{Key: "p50", Title: "Remainder p50", Unit: quantity.Milliseconds, Numeric: true},
-			{Key: "p99", Title: "Remainder p99", Unit: quantity.Milliseconds, Numeric: true},
-			{Key: "above", Title: "p50 above the relays'", Unit: quantity.Milliseconds, Numeric: true},
-			{Key: "close", Title: "Within 10% or 0.02 ms"}}}
-	for arm, a := range b.Plan.Arms {
-		c := b.ref(arm)
-		samples, told := ledgerOf(c)
-		if samples == 0 || (a.Mesh != "" || a.Gateway != "") && !relayed(a) && !tells(c) {
-			continue
-		}
-		above, near := quantity.Absent("–"), "–"
-		if floor := b.floorOf(arm); floor >= 0 && floor != arm && (a.Gateway != "" || a.Mesh != "") {
-			above = difference(c, b.ref(floor), remainderAt(0.50), quantity.Milliseconds)
-			if base := b.ref(floor).level(remainderAt(0.50), quantity.Milliseconds); above.Known() && base.Known() {
-				near = yesNo(above.Value <= max(0.02, base.Value/10) && -above.Value <= max(0.02, base.Value/10))
-			}
-		}
-		t.Rows = append(t.Rows, Row{Ink: 1 + b.ink(arm), Cells: []Cell{text(b.name(arm)), number(quantity.Of(float64(samples), quantity.None)),
-			number(quantity.Of(told, quantity.Milliseconds)), number(c.level(remainderAt(0.50), quantity.Milliseconds)),
-			number(c.level(remainderAt(0.99), quantity.Milliseconds)), number(above), text(near)}})
-	}
-	t.Notes = []string{"Relays tell nothing of themselves: all of their time is in their remainder."}
-	return t
-}
-
-func yesNo(yes bool) string {
-	if yes {
-		return "yes"
-	}
-	return "no"
-}
-
-func remainderAt(q float64) metric {
-	return func(t *trial) (float64, bool) {
-		if t.Ledger == nil {
-			return 0, false
-		}
-		h, err := t.Ledger.Remainder.Decode()
-		if err != nil || !results.Printable(q, h.TotalCount()) {
-			return 0, false
-		}
-		return milliseconds(results.Quantile(h, q)), true
-	}
-}
-
 // ledgerOf counts the sampled requests of a cell's valid trials, and the mean of what was told of them, in milliseconds.
 func ledgerOf(c *cell) (samples int64, told float64) {
 	var sum int64
@@ -193,7 +148,7 @@ func (b *book) toldTable() *Table {
 				number(quantity.Of(milliseconds(sums[k])/float64(samples), quantity.Milliseconds))}})
 		}
 	}
-	t.Notes = []string{fmt.Sprintf("%s is all of a proxy's time but its wait for the next one, which is wait; read, forward and the stages are parts of it.", results.LedgerOwn)}
+	t.Notes = []string{fmt.Sprintf("%s is all of a proxy's time between its system calls, and wait the time in them or waiting; read, forward, write and the stages are parts of own and come to it.", results.LedgerOwn)}
 	return t
 }
 

@@ -17,7 +17,13 @@ func floored() []shape {
 			p50: p50, spread: 0.1, proxyCPU: cpu, proxies: map[string]int{"sidecar": 2}}
 	}
 	return []shape{{info: results.ArmInfo{Name: "direct", Edges: 2, Processes: 2, OriginTime: 100_000}, p50: 0.4, spread: 0.1},
-		one("relays", "relay", 0.62, 60), one("plain", "", 0.70, 110), one("mtls", "", 0.78, 170)}
+		one("relays", "relay", 0.62, 60), busy(one("busy", "relay", 0.72, 70)), one("plain", "", 0.70, 110), one("mtls", "", 0.78, 170)}
+}
+
+// busy makes relays spend 0.09 ms on a request for nothing.
+func busy(s shape) shape {
+	s.info.Busy = 90_000
+	return s
 }
 
 // told adds a ledger to every trial: each proxy but a relay claims some of its time, and what is left is around the given milliseconds.
@@ -57,14 +63,18 @@ func TestTheFloorAndTheRemainder(t *testing.T) {
 			}
 		}
 		remainder := s.Parts[1].Table
-		require.Len(t, remainder.Rows, 4)
+		require.Len(t, remainder.Rows, 5)
 		verdicts := map[string]string{}
 		for _, row := range remainder.Rows {
-			verdicts[row.Cells[0].Text] = row.Cells[6].Text
+			verdicts[row.Cells[0].Text] = row.Cells[6].Text + " " + row.Cells[8].Text
 		}
-		require.Equal(t, map[string]string{"direct": "–", "relays": "–", "plain": "yes", "mtls": "no"}, verdicts)
+		require.Equal(t, map[string]string{"direct": "– –", "relays": "– –", "busy": "no –", "plain": "yes no", "mtls": "no yes"}, verdicts)
+		require.Len(t, s.Text, 4)
+		require.Regexp(t, `^At 1,000/s the remainder's p50 of plain lies 0\.03\S* ms \[.*\] above the floor relays': the bar of 0\.05\S* ms \(10% of theirs, at least 0\.02 ms\) is met\. It lies 0\.0[56]\S* ms \[.*\] below that of relays which keep the processor for 0\.090 ms of each request.*: the bar of 0\.0\S* ms is missed(\.| by)`, s.Text[1])
+		require.Regexp(t, `of mtls lies 0\.10\S* ms \[.*\] above the floor relays': the bar of 0\.05\S* ms \(.*\) is missed\.`, s.Text[2])
+		require.Regexp(t, `^The busy relays' own remainder lies 0\.09\S* ms \[.*\] above the idle ones'`, s.Text[3])
 	}
 	require.Contains(t, text.String(), "relays | ")
-	require.Regexp(t, `plain \| 11\d[^|]* \| 1\.8`, text.String())
+	require.Regexp(t, `plain \| 1[01]\d[^|]* \| 1\.8`, text.String())
 	require.Regexp(t, `mtls \| 1[67]\d[^|]* \| 2\.8`, text.String())
 }

@@ -29,7 +29,7 @@ var scenes = map[string]func() (reports.Records, *reports.Report){
 		rec := synthetic(floored(), []float64{1000}, 6)
 		change(&rec, func(results.Trial) bool { return true }, func(tr *results.Trial) {
 			own := map[string]float64{"plain": 0.07, "mtls": 0.08}[tr.Arm]
-			left := map[string]float64{"direct": 0.30, "relays": 0.50, "plain": 0.53, "mtls": 0.60}[tr.Arm]
+			left := map[string]float64{"direct": 0.30, "relays": 0.50, "busy": 0.68, "plain": 0.53, "mtls": 0.60}[tr.Arm]
 			told(tr, own, left)
 		})
 		return rec

@@ -53,6 +53,7 @@ type ArmInfo struct {
 	Mesh       string   `json:"mesh,omitempty"`     // which sidecars: client, server, both, "" for none
 	MTLS       string   `json:"mtls,omitempty"`
 	MeshUse    string   `json:"mesh_use,omitempty"` // what stands in the sidecars' place: relay; "" for the reference sidecar
+	Busy       int64    `json:"busy_ns,omitempty"`  // of relays: what all of them together spend on one request for nothing
 	EntryHops  int      `json:"entry_hops"`         // proxies between driver and entry service
 	EdgeHops   int      `json:"edge_hops"`          // proxies on each edge of the call graph
 	Edges      int      `json:"edges"`              // of the call graph, the driver's own included

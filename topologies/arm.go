@@ -100,6 +100,16 @@ func (a *Arm) Hops() (entry, perEdge int) {
 	return entry, perEdge
 }
 
+// SidecarCrossings counts the sidecars, or relays in their place, that one request crosses where every edge is crossed once.
+func (a *Arm) SidecarCrossings() int {
+	_, perEdge := a.Hops()
+	n := perEdge * (a.Edges() - 1)
+	if a.Inbound(a.Experiment.Application.Entry) {
+		n++
+	}
+	return n
+}
+
 // Told is how many of the proxies that Hops counts leave a Via entry (RFC 9110 7.6.3). A relay changes no byte, and neither do sidecars
 // that carry calls as opaque bytes.
 func (a *Arm) Told() (entry, perEdge int) {

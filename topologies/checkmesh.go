@@ -33,6 +33,7 @@ func (c *checker) mesh(name, path string, m *Mesh) {
 	}
 	c.ledger(path, m.Use, m.Ledger)
 	c.svidLifetime(path, m)
+	c.busy(path, m)
 	if m.Use == Relay {
 		c.relays(name, path, m)
 		return

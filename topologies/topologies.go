@@ -122,6 +122,8 @@ type Mesh struct {
 	Ledger        string `yaml:"ledger,omitempty" json:"ledger,omitempty"`     // off | sampled | always: as the gateway's
 	// SVIDLifetime is how long certificates live, renewed at half of it; 0: as long as the control plane lets them, a day.
 	SVIDLifetime units.Duration `yaml:"svid_lifetime,omitempty" json:"svid_lifetime,omitzero"`
+
+	Busy units.Duration `yaml:"busy,omitempty" json:"busy,omitzero"` // of relays: CPU time that each spends on a request for nothing
 }
 
 // External points at a system that somebody else runs.

@@ -1,6 +1,9 @@
 package config
 
-import "crossroads/proxies/config/strict"
+import (
+	"crossroads/proxies/config/strict"
+	"crossroads/proxies/config/units"
+)
 
 // Relay is the file of `relay run --config`.
 type Relay struct {
@@ -8,6 +11,10 @@ type Relay struct {
 	Admin   Admin        `yaml:"admin,omitempty" json:"admin"`
 	Listen  []RelayPlace `yaml:"listen" json:"listen"`
 	Workers int          `yaml:"workers,omitempty" json:"workers"` // GOMAXPROCS; 0: what the machine offers
+
+	// Busy is CPU time that the relay spends on every request, half of it before the request goes on and half before its answer does,
+	// with nothing to show for it: what the mere passing of time in a proxy's place costs elsewhere.
+	Busy units.Duration `yaml:"busy,omitempty" json:"busy"`
 }
 
 // RelayPlace is one address that accepts connections, and where what comes in there goes.
@@ -31,6 +38,7 @@ func (c *checker) relay(r *Relay) {
 	c.version(r.Version)
 	c.address("$.admin.address", r.Admin.Address, true)
 	c.workers(r.Workers)
+	c.notNegative("$.busy", int(r.Busy))
 	if len(r.Listen) == 0 {
 		c.fault("$", "listen is empty: the relay would do nothing")
 	}

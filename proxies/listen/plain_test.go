@@ -105,8 +105,15 @@ func TestForwardsPlainRequests(t *testing.T) {
 
 // BenchmarkPlainForward is one keep-alive GET through listen and upstream over loopback. Client and origin allocate nothing, so
 // that what is counted is the proxy's.
-func BenchmarkPlainForward(b *testing.B) {
-	p := startProxy(b, rawOrigin(b, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Type: text/plain\r\nServer: origin\r\n\r\nhello"), nil)
+func BenchmarkPlainForward(b *testing.B) { forwardPlain(b, nil) }
+
+// BenchmarkTimedForward is the same where a ledger can be asked for: what timing the downstream sockets costs every request.
+func BenchmarkTimedForward(b *testing.B) {
+	forwardPlain(b, func(o *listen.Options, _ *exchange.Chain, _ *config.Upstream) { o.Timed = true })
+}
+
+func forwardPlain(b *testing.B, adjust func(*listen.Options, *exchange.Chain, *config.Upstream)) {
+	p := startProxy(b, rawOrigin(b, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Type: text/plain\r\nServer: origin\r\n\r\nhello"), adjust)
 	c, err := net.Dial("tcp", p.address)
 	require.NoError(b, err)
 	defer c.Close()

@@ -18,7 +18,8 @@ type place struct {
 	accepted atomic.Int64 // connections
 	carried  atomic.Int64 // requests taken to an endpoint: the one thing that is counted as they pass
 	next     atomic.Uint64
-	pools    []pool // by endpoint
+	busy     time.Duration // with every message, before it goes on
+	pools    []pool        // by endpoint
 
 	mu     sync.Mutex
 	open   map[net.Conn]struct{} // downstream
@@ -40,12 +41,12 @@ type Counts struct {
 	Carried  int64    `json:"carried"`  // requests taken to an endpoint
 }
 
-func openPlace(c config.RelayPlace) (*place, error) {
+func openPlace(c config.RelayPlace, busy time.Duration) (*place, error) {
 	l, err := listen.Listen(c.Address)
 	if err != nil {
 		return nil, err
 	}
-	return &place{RelayPlace: c, listener: l, pools: make([]pool, len(c.To)), open: map[net.Conn]struct{}{}}, nil
+	return &place{RelayPlace: c, listener: l, busy: busy, pools: make([]pool, len(c.To)), open: map[net.Conn]struct{}{}}, nil
 }
 
 func (p *place) counts() Counts {
@@ -128,12 +129,13 @@ func (p *place) exchange(down *side) error {
 			return err
 		}
 	}
+	spend(p.busy)
 	if err := down.pass(len(head), &f, up); err != nil {
 		_ = up.Close()
 		return err
 	}
 	p.carried.Add(1) // before the answer can be seen: who has it finds the request counted
-	if err := answer(up, down, headless, &f); err != nil {
+	if err := p.answer(up, down, headless, &f); err != nil {
 		_ = up.Close()
 		return err
 	}
@@ -146,7 +148,7 @@ func (p *place) exchange(down *side) error {
 }
 
 // answer carries the responses to one request: interim ones, and the final one.
-func answer(up, down *side, headless bool, f *framing) error {
+func (p *place) answer(up, down *side, headless bool, f *framing) error {
 	for {
 		head, err := up.head()
 		if err != nil {
@@ -155,9 +157,21 @@ func answer(up, down *side, headless bool, f *framing) error {
 		if err := f.read(head, true, headless); err != nil {
 			return err
 		}
+		if f.final {
+			spend(p.busy)
+		}
 		if err := up.pass(len(head), f, down); err != nil || f.final {
 			return err
 		}
+	}
+}
+
+// spend keeps the processor for a while.
+func spend(d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	for since := time.Now(); time.Since(since) < d; {
 	}
 }
 

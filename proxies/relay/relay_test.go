@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -46,6 +47,19 @@ func echo(t *testing.T) (address string) {
 	}))
 	t.Cleanup(s.Close)
 	return s.Listener.Addr().String()
+}
+
+// TestBusyWithEveryMessage: a busy relay takes its time with the request and with the answer, and with nothing else.
+func TestBusyWithEveryMessage(t *testing.T) {
+	p := &place{pools: make([]pool, 1), busy: 15 * time.Millisecond}
+	p.To = []string{echo(t)}
+	near, far := net.Pipe()
+	defer far.Close()
+	go func() { _, _ = io.WriteString(far, "GET / HTTP/1.1\r\nHost: a\r\n\r\n") }()
+	go func() { _, _ = io.Copy(io.Discard, far) }()
+	since := time.Now()
+	require.NoError(t, p.exchange(&side{Conn: near}))
+	require.GreaterOrEqual(t, time.Since(since), 30*time.Millisecond)
 }
 
 func TestBytesPassAsTheyCame(t *testing.T) {

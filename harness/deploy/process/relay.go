@@ -23,7 +23,9 @@ func (l *layout) relayBeside(n *node) config.Relay {
 			places = append(places, config.RelayPlace{Name: name, Address: n.ports[name], To: l.addressesOf(callee)})
 		}
 	}
-	return relayFile(n, places...)
+	r := relayFile(n, places...)
+	r.Busy = l.arm.Topology.Mesh.Busy
+	return r
 }
 
 func relayFile(n *node, places ...config.RelayPlace) config.Relay {
