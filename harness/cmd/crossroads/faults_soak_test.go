@@ -10,10 +10,11 @@ import (
 )
 
 // A certificate that ends in the middle of a block: every call to its service fails once it has ended and not before, whatever
-// connections are open, and none does once it was renewed.
+// connections are open, and none does once it was renewed. Without a breaker: one would open, and with its pauses doubled by then keep
+// callers away for some seconds more.
 func TestSoakCertificateEnds(t *testing.T) {
 	dir := t.TempDir()
-	text := strings.Replace(strings.Replace(troubled[:strings.Index(troubled, "faults:")], "  direct: {}\n", "", 1), "duration: 1500ms", "duration: 16s", 1) +
+	text := strings.Replace(strings.Replace(strings.Replace(troubled[:strings.Index(troubled, "faults:")], "  direct: {}\n", "", 1), "svid_lifetime: 2s", "svid_lifetime: 2s, breaker: off", 1), "duration: 1500ms", "duration: 16s", 1) +
 		"faults:\n  - {at: 1s, for: 6s, expire: sidecar-cart}\n"
 	b := start(t, dir, write(t, dir, "expiry.yaml", text))
 	require.Equal(t, 0, b.wait(t), "%s", b.stderr.String())
