@@ -14,23 +14,36 @@ const (
 	worthP99 = 0.12
 )
 
-// evaluations is how often the search may simulate all cells.
-const evaluations = 260
+// The search goes in two stages: so often it may simulate all cells, first with few requests each, then from where that ended with more.
+// A hundred million events take a minute.
+var stages = []stage{{160, 500}, {60, fitted}}
+
+type stage struct{ evaluations, requests int }
 
 // fit finds the wake-ups that bring simulated quantiles nearest to the measured ones, by the simplex method (Nelder and Mead 1965): the
 // simulation has no derivative. Its draws are the same at every step, so that two steps differ by their parameters only.
-func (m *Model) fit(cells []cell, evaluations int) error {
-	start := wake{OnPath: 0.6, Workload: 25e3, Proxy: 15e3, Sigma: 0.4, Rare: 0.02, Long: 400e3, Client: 30e3}
+func (m *Model) fit(cells []cell, stages []stage) error {
+	m.Wake = wake{OnPath: 0.6, Workload: 25e3, Proxy: 15e3, Sigma: 0.4, Rare: 0.02, Long: 400e3, Client: 30e3}
+	for i, s := range stages {
+		if err := m.search(cells, s, 0.4/float64(i+1)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// search is one stage: it goes on from m.Wake.
+func (m *Model) search(cells []cell, s stage, step float64) error {
 	problem := optimize.Problem{Func: func(x []float64) float64 {
 		trial := *m
 		trial.Wake = unpack(x)
 		sum := 0.0
-		for _, at := range parallel(cells, func(c cell) [2]float64 { return trial.simulate(c, fitted) }) {
+		for _, at := range parallel(cells, func(c cell) [2]float64 { return trial.simulate(c, s.requests) }) {
 			sum += squared(math.Log(at.of.p50/at.is[0])/worthP50) + squared(math.Log(at.of.p99/at.is[1])/worthP99)
 		}
 		return sum
 	}}
-	found, err := optimize.Minimize(problem, pack(start), &optimize.Settings{FuncEvaluations: evaluations}, &optimize.NelderMead{SimplexSize: 0.4})
+	found, err := optimize.Minimize(problem, pack(m.Wake), &optimize.Settings{FuncEvaluations: s.evaluations}, &optimize.NelderMead{SimplexSize: step})
 	if found == nil {
 		return fmt.Errorf("fitting wake-ups: %w", err)
 	}

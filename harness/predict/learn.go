@@ -43,7 +43,7 @@ func Learn(runs []*results.Run, seed uint64) (*Model, error) {
 		return nil, errors.New("no run has a valid trial of an arm that was deployed here")
 	}
 	m.Cells = len(cells)
-	return m, m.learn(cells, evaluations)
+	return m, m.learn(cells, stages)
 }
 
 func cellsOf(run *results.Run) ([]cell, error) {
@@ -119,7 +119,7 @@ func measured(name string, p *plan, rate float64, trials []*results.Trial) cell 
 }
 
 // learn finds the prices first, then what wake-ups cost, and last how far the model is from what was measured.
-func (m *Model) learn(cells []cell, evaluations int) error {
+func (m *Model) learn(cells []cell, stages []stage) error {
 	for _, kind := range kinds {
 		var rows []row
 		for _, c := range cells {
@@ -140,7 +140,7 @@ func (m *Model) learn(cells []cell, evaluations int) error {
 	if len(timed) < 4 {
 		return fmt.Errorf("%d measured cells have a p50 and a p99: at least 4 are needed; longer blocks or higher rates give them", len(timed))
 	}
-	if err := m.fit(timed, evaluations); err != nil {
+	if err := m.fit(timed, stages); err != nil {
 		return err
 	}
 	m.measureSpread(cells, timed)

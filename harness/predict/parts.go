@@ -41,10 +41,11 @@ type plan struct {
 	visits   map[string]float64            // of one replica of a service, per request
 }
 
-// Parts of the workload and the control plane. Calls that are made at once cost their caller less than calls one by one: it is woken
+// Parts of the workload and the control plane. A wait takes CPU time to begin and to end. Calls that are made at once cost their caller less than calls one by one: it is woken
 // once for several.
 const (
 	partVisit    = "visit"
+	partWait     = "wait"
 	partCall     = "call"
 	partTogether = "call at once with others"
 	partSecond   = "second"
@@ -70,6 +71,9 @@ func planOf(arm *topologies.Arm) (*plan, error) {
 		p.declared += visits[name] * float64(s.Work.CPU)
 		p.visits[name] = visits[name] / float64(max(1, s.Replicas))
 		p.pass(workload, partVisit, visits[name], name)
+		if p.waits[name] != nil {
+			p.pass(workload, partWait, visits[name], name)
+		}
 		if name != e.Application.Entry {
 			p.pass(sidecar, p.inbound, visits[name], name)
 		}

@@ -1,7 +1,7 @@
 // Package predict says what a call graph in a topology that was never measured would cost, from runs in which its parts were.
 //
 // Its one invariant: a part that no run measured is an error, never a guess. What it learns from runs is of two kinds. CPU per request is
-// a sum over what a request passes (visits of services, calls one by one and at once, crossings of proxies, each cheaper in a busier
+// a sum over what a request passes (visits of services, waits, calls one by one and at once, crossings of proxies, each cheaper in a busier
 // process), so each part's price is found by least squares. Response
 // times come from a simulation of one machine: the CPU time found before is served by as many CPUs as the machine has, first come, first
 // served, every wake-up of a process costs a latency, and the few numbers that describe wake-ups are fitted to the quantiles of the runs.

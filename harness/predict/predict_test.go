@@ -45,7 +45,7 @@ load: {rates: [200], requests: [{path: /, headers: {X-Api-Key: demo}}]}
 // TestParts counts what one request passes.
 func TestParts(t *testing.T) {
 	p := plans(t, fan, "mesh")
-	require.Equal(t, map[string]float64{partVisit: 3.5, partTogether: 2.5}, counts(p, workload))
+	require.Equal(t, map[string]float64{partVisit: 3.5, partTogether: 2.5, partWait: 1}, counts(p, workload))
 	side := counts(p, sidecar)
 	require.Len(t, side, 3, "ingress in the clear, and both sides of every call over mutual TLS")
 	require.Equal(t, 2.5, side[atOnce(p.outbound)])
@@ -55,7 +55,7 @@ func TestParts(t *testing.T) {
 	require.Equal(t, map[string]float64{partSecond: 1, partSidecars: 4}, counts(p, control))
 
 	p = plans(t, line, "gateway+mesh")
-	require.Equal(t, map[string]float64{partVisit: 3, partCall: 2}, counts(p, workload), "one call by one")
+	require.Equal(t, map[string]float64{partVisit: 3, partCall: 2, partWait: 1}, counts(p, workload), "one call by one")
 	require.Equal(t, 3*10e3, p.declared)
 	require.Equal(t, 3.0, counts(p, sidecar)[p.inbound], "the gateway speaks mutual TLS to the entry as well: two calls and one entry")
 	require.Equal(t, p.inbound, p.ingress)
@@ -119,7 +119,7 @@ func TestQueueing(t *testing.T) {
 
 // TestUnmeasuredPartsAreNamed: a part that no run contains is no guess.
 func TestUnmeasuredPartsAreNamed(t *testing.T) {
-	m := &Model{CPUs: 2, Prices: map[string]prices{workload: {Of: map[string]float64{partVisit: 45e3, partCall: 35e3, partTogether: 25e3}}}, Wake: wake{OnPath: 0.5, Workload: 1e3, Proxy: 1e3, Long: 1}}
+	m := &Model{CPUs: 2, Prices: map[string]prices{workload: {Of: map[string]float64{partVisit: 45e3, partCall: 35e3, partTogether: 25e3, partWait: 9e3}}}, Wake: wake{OnPath: 0.5, Workload: 1e3, Proxy: 1e3, Long: 1}}
 	arm, _ := parse(t, fan).Arm("key")
 	_, err := m.Predict(arm, 300)
 	var unmeasured *Unmeasured
@@ -129,7 +129,7 @@ func TestUnmeasuredPartsAreNamed(t *testing.T) {
 	arm, _ = parse(t, fan).Arm("direct")
 	got, err := m.Predict(arm, 300)
 	require.NoError(t, err)
-	require.InDelta(t, 3.5*45e3+2.5*25e3, got.CPU.Value, 1)
+	require.InDelta(t, 3.5*45e3+2.5*25e3+9e3, got.CPU.Value, 1)
 	require.Greater(t, got.P99.Value, got.P50.Value)
 	require.Greater(t, got.P50.Value, 300e-6, "half of the slower call's waits are longer than its median")
 }

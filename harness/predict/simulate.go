@@ -20,7 +20,7 @@ type wake struct {
 }
 
 // costs are ns of CPU time for one passage of a part in the processes of one service, declared work apart.
-type costs struct{ visit, call, together, gateway, ingress, outbound, outboundTogether, inbound float64 }
+type costs struct{ visit, wait, call, together, gateway, ingress, outbound, outboundTogether, inbound float64 }
 
 // costs are by service.
 func (m *Model) costs(p *plan, rate float64) map[string]costs {
@@ -28,7 +28,7 @@ func (m *Model) costs(p *plan, rate float64) map[string]costs {
 	for name, visits := range p.visits {
 		of := func(kind, part string) float64 { return m.Prices[kind].Of[part] * m.Prices[kind].at(rate*visits) }
 		all[name] = costs{
-			visit: of(workload, partVisit), call: of(workload, partCall), together: of(workload, partTogether), gateway: of(gateway, p.gateway),
+			visit: of(workload, partVisit), wait: of(workload, partWait), call: of(workload, partCall), together: of(workload, partTogether), gateway: of(gateway, p.gateway),
 			ingress: of(sidecar, p.ingress), outbound: of(sidecar, p.outbound), outboundTogether: of(sidecar, atOnce(p.outbound)), inbound: of(sidecar, p.inbound),
 		}
 	}
@@ -200,7 +200,7 @@ func (r *request) woken(typical float64, next func()) {
 // visit is one service at work: CPU, wait, script, answer.
 func (r *request) visit(name string, next func()) {
 	service := r.s.plan.arm.Experiment.Application.Services.At(name)
-	cost := r.s.cost[name].visit
+	cost, waiting := r.s.cost[name].visit, r.s.cost[name].wait
 	answer := func() { r.s.spend(cost/2, 0, next) }
 	script := func() { r.steps(name, service.Script, answer) }
 	r.woken(r.s.wake.Workload, func() {
@@ -210,7 +210,9 @@ func (r *request) visit(name string, next func()) {
 				script()
 				return
 			}
-			r.s.at(r.s.now+float64(wait(r.random.Float64())), func() { r.woken(r.s.wake.Workload, script) })
+			r.s.at(r.s.now+float64(wait(r.random.Float64())), func() {
+				r.woken(r.s.wake.Workload, func() { r.s.spend(waiting, 0, script) })
+			})
 		})
 	})
 }

@@ -33,7 +33,7 @@ func TestSoakALearntModelPredicts(t *testing.T) {
 		}
 	}
 	learnt := &Model{CPUs: 2, Seed: 11, Prices: map[string]prices{}}
-	require.NoError(t, learnt.learn(cells, evaluations))
+	require.NoError(t, learnt.learn(cells, stages))
 	require.Less(t, learnt.Spread.CPU, 0.02)
 
 	for _, arm := range []string{"direct", "mesh"} {

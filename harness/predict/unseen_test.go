@@ -13,7 +13,7 @@ import (
 // and yet made of nothing else; each is quick to measure.
 func TestUnseenGraphsAreMadeOfMeasuredParts(t *testing.T) {
 	known := map[string]bool{}
-	for _, name := range []string{"chain", "fanout", "single"} {
+	for _, name := range []string{"chain", "fanout", "single", "storefront"} {
 		data, ok := topologies.Ready(name)
 		require.True(t, ok)
 		e := parse(t, string(data))

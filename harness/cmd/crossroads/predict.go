@@ -46,13 +46,13 @@ request with intervals. Parts that no run measured (another gateway, another sta
 experiment is then run, and the error of every number is printed with a verdict: the aim is p50 within 10%, p99 within 25% and CPU
 within 10%, for every topology. --out keeps all of it as JSON. With --against the measurements are those of runs that were made before,
 in the order of the files.`,
-		Example: "  crossroads run chain && crossroads run fanout && crossroads run single --only direct,gateway\n" +
-			"  crossroads predict shop.yaml --from results/runs/CHAIN,results/runs/FANOUT,results/runs/SINGLE --verify\n" +
-			"  crossroads predict topologies/unseen/*.yaml --from results/runs/CHAIN,results/runs/FANOUT,results/runs/SINGLE --verify",
+		Example: "  crossroads run chain && crossroads run fanout && crossroads run single --only direct,gateway && crossroads run storefront\n" +
+			"  crossroads predict shop.yaml --from results/runs/CHAIN,results/runs/FANOUT,results/runs/SINGLE,results/runs/STOREFRONT --verify\n" +
+			"  crossroads predict topologies/unseen/*.yaml --from results/runs/CHAIN,results/runs/FANOUT,results/runs/SINGLE,results/runs/STOREFRONT --verify",
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(from) == 0 {
-				return usage("predict needs --from RUN,RUN: runs of chain, fanout and single on this machine, made with `crossroads run`")
+				return usage("predict needs --from RUN,RUN: runs of chain, fanout, single and storefront on this machine, made with `crossroads run`")
 			}
 			return a.foretell(c.Context(), m, from, v, args)
 		},
@@ -181,7 +181,7 @@ func learn(from []string, seed uint64) (*predict.Model, error) {
 	}
 	model, err := predict.Learn(runs, seed)
 	if err != nil {
-		return nil, &exit{code: exitCannotJudge, err: err, hint: "run chain, fanout and single on this machine first, with `crossroads run`"}
+		return nil, &exit{code: exitCannotJudge, err: err, hint: "run chain, fanout, single and storefront on this machine first, with `crossroads run`"}
 	}
 	return model, nil
 }
@@ -193,7 +193,7 @@ func sameMachine(run *results.Run) error {
 		return err
 	}
 	if here.Machine != run.Environment.Machine {
-		return &exit{code: exitCannotJudge, err: fmt.Errorf("run %s is of another machine", run.Plan.ID), hint: "run chain, fanout and single here first"}
+		return &exit{code: exitCannotJudge, err: fmt.Errorf("run %s is of another machine", run.Plan.ID), hint: "run chain, fanout, single and storefront here first"}
 	}
 	return nil
 }
