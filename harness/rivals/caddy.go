@@ -8,7 +8,7 @@ import (
 )
 
 func caddy() Rival {
-	return Rival{Name: "caddy", Get: "make rivals, or apt-get install caddy (Debian)", version: []string{"version"}, says: `^v?(\d\S*)`, refuse: caddyRefuses, render: renderCaddy}
+	return Rival{Name: "caddy", Get: "make rivals, or apt-get install caddy (Debian)", version: []string{"version"}, says: `^v?(\d\S*)`, refuse: caddyRefuses, does: []string{leastRequest}, render: renderCaddy}
 }
 
 func caddyRefuses(s topologies.GatewayStages) *refusal {
@@ -75,7 +75,7 @@ const caddyJSON = `{
                 {
                   "handler": "reverse_proxy",
                   "upstreams": [{{range $i, $a := .Upstream}}{{if $i}}, {{end}}{"dial": "{{$a}}"}{{end}}],
-                  "load_balancing": {"selection_policy": {"policy": "round_robin"}},
+                  "load_balancing": {"selection_policy": {"policy": "{{if .LeastRequest}}least_conn{{else}}round_robin{{end}}"}},
                   "headers": {
                     "request": {
                       "set": {"X-Request-Id": ["{http.request.uuid}"]{{if .KeyAuth}}, "X-Consumer-Name": ["{consumer}"]{{end}}},

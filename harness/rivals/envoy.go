@@ -9,7 +9,7 @@ import (
 
 func envoy() Rival {
 	return Rival{
-		Name: "envoy", version: []string{"--version"}, says: `version: [^/\s]+/([^/\s]+)/`, refuse: envoyRefuses, render: renderEnvoy, beside: besideEnvoy,
+		Name: "envoy", version: []string{"--version"}, says: `version: [^/\s]+/([^/\s]+)/`, refuse: envoyRefuses, does: []string{retries, breaker, health, leastRequest}, render: renderEnvoy, beside: besideEnvoy,
 		Get: "make rivals (Debian has no package)",
 	}
 }
@@ -133,7 +133,16 @@ static_resources:
 {{- end}}
               routes:
               - match: {prefix: "/"}
-                route: {cluster: entry, timeout: {{.Seconds .Timeout}}}
+                route:
+                  cluster: entry
+                  timeout: {{.Seconds .Timeout}}
+{{- if .Retries}}
+                  retry_policy: # three attempts in all, for what was not processed or answered 503
+                    retry_on: connect-failure,refused-stream,reset-before-request,retriable-status-codes
+                    retriable_status_codes: [503]
+                    num_retries: 2
+                    retry_back_off: {base_interval: 0.025s, max_interval: 0.25s}
+{{- end}}
           http_filters:
 {{- template "stages" .}}
           - name: envoy.filters.http.router
@@ -144,8 +153,14 @@ static_resources:
   - name: entry
     type: STATIC
     connect_timeout: {{.Seconds .Connect}}
-    lb_policy: ROUND_ROBIN
-    circuit_breakers: {thresholds: [{max_connections: 100000, max_pending_requests: 100000, max_requests: 100000}]}
+    lb_policy: {{if .LeastRequest}}LEAST_REQUEST{{else}}ROUND_ROBIN{{end}}
+    circuit_breakers: {thresholds: [{max_connections: 100000, max_pending_requests: 100000, max_requests: 100000{{if .Retries}}, retry_budget: {budget_percent: {value: 20}, min_retry_concurrency: 3}{{end}}}]}
+{{- if .Breaker}}
+    outlier_detection: {consecutive_5xx: 7, enforcing_success_rate: 0, interval: 1s, base_ejection_time: 1s, max_ejection_time: 60s, max_ejection_percent: 50}
+{{- end}}
+{{- with .Health}}
+    health_checks: [{interval: {{$.Seconds .Interval.D}}, no_traffic_interval: {{$.Seconds .Interval.D}}, timeout: {{$.Seconds .Timeout.D}}, unhealthy_threshold: {{.Down}}, healthy_threshold: {{.Up}}, http_health_check: {path: {{.Path}}}}]
+{{- end}}
     typed_extension_protocol_options:
       envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
         "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions

@@ -21,6 +21,7 @@ func TestRenderings(t *testing.T) {
 	for _, r := range rivals.All() {
 		holds(t, r, "plain", topologies.GatewayStages{})
 		encrypts(t, r)
+		treats(t, r)
 	}
 	key := &topologies.StageMode{Mode: topologies.ModeOn}
 	limit := &topologies.RateLimitStage{Mode: topologies.ModeOn, Rate: 100_000, Burst: 10_000}
@@ -60,6 +61,24 @@ func encrypts(t *testing.T, r rivals.Rival) {
 		s.TLS = &process.RivalTLS{Certificate: "/private/g.crt", Key: "/private/g.key", Roots: "/private/roots.pem", Both: "/private/g.pem", Domain: "spiffe://mesh/"}
 		return found.Render(s)
 	})
+}
+
+// treats holds a rival to everything that it does about its endpoints.
+func treats(t *testing.T, r rivals.Rival) {
+	upstream := treated[r.Name]
+	if upstream == (topologies.GatewayUpstream{}) {
+		return
+	}
+	matches(t, r, "upstream", func(found rivals.Found, dir string) (process.RivalProgram, error) {
+		s := inFront(r, dir)
+		s.Gateway.Upstream = upstream
+		return found.Render(s)
+	})
+}
+
+var treated = map[string]topologies.GatewayUpstream{
+	"nginx": {Balance: "least_request"}, "caddy": {Balance: "least_request"}, "haproxy": {Balance: "least_request", Health: topologies.ModeOn},
+	"envoy": {Balance: "least_request", Health: topologies.ModeOn, Retries: topologies.ModeOn, Breaker: topologies.ModeOn},
 }
 
 func inFront(r rivals.Rival, dir string) process.RivalSpec {
@@ -143,10 +162,14 @@ func TestRefusals(t *testing.T) {
 		{"envoy", "introspection: on", "envoy cannot do the stage introspection"},
 		{"traefik", "authorization: on", "traefik cannot do the stage authorization"},
 		{"nginx", "body_limit: {max: 1KiB}", "nginx cannot do the stage body_limit"},
-		{"nginx", "}, upstream: {balance: least_request", "nginx cannot do upstream.balance: rivals are rendered with round robin"},
+		{"nginx", "}, upstream: {balance: peak_ewma", "nginx cannot do upstream.balance: it is rendered with round robin"},
+		{"traefik", "}, upstream: {balance: least_request", "traefik cannot do upstream.balance"},
+		{"envoy", "}, upstream: {balance: hash", "envoy cannot do upstream.balance"},
 		{"haproxy", "}, upstream: {retries: on", "haproxy cannot do upstream.retries"},
 		{"haproxy", "}, upstream: {breaker: on", "haproxy cannot do upstream.breaker"},
-		{"envoy", "}, upstream: {health: on", "envoy cannot do upstream.health"},
+		{"envoy", "}, upstream: {bulkhead: on", "envoy cannot do upstream.bulkhead"},
+		{"traefik", "}, upstream: {health: on", "traefik cannot do upstream.health"},
+		{"nginx", "}, upstream: {retries: on", "nginx cannot do upstream.retries"},
 		{"caddy", "}, upstream: {bulkhead: on", "caddy cannot do upstream.bulkhead"},
 		{"nginx", "rate_limit: {rate: 1.01, burst: 5}", "whole requests a second or a minute"},
 		{"haproxy", "key_auth: shadow", "there is no shadow"},

@@ -9,7 +9,7 @@ import (
 )
 
 func haproxy() Rival {
-	return Rival{Name: "haproxy", Get: "make rivals, or apt-get install haproxy (Debian)", version: []string{"-v"}, says: `version (\S+)`, refuse: haproxyRefuses, render: renderHaproxy, beside: besideHaproxy}
+	return Rival{Name: "haproxy", Get: "make rivals, or apt-get install haproxy (Debian)", version: []string{"-v"}, says: `version (\S+)`, refuse: haproxyRefuses, does: []string{health, leastRequest}, render: renderHaproxy, beside: besideHaproxy}
 }
 
 func haproxyRefuses(s topologies.GatewayStages) *refusal {
@@ -97,10 +97,16 @@ frontend gateway
     default_backend entry
 
 backend entry
-    balance roundrobin
+    balance {{if .LeastRequest}}leastconn{{else}}roundrobin{{end}}
+{{- with .Health}}
+    option httpchk
+    http-check send meth GET uri {{.Path}} ver HTTP/1.1 hdr Host {{$.Host}}
+    timeout check {{$.Seconds .Timeout.D}}
+{{- end}}
     http-reuse always
 {{- range $i, $address := .Upstream}}
     server entry-{{inc $i}} {{$address}} pool-max-conn {{$.MaxIdle}} pool-purge-delay {{$.Seconds $.Pooled}}
+{{- with $.Health}} check inter {{$.Seconds .Interval.D}} fall {{.Down}} rise {{.Up}}{{end}}
 {{- with $.TLS}} ssl crt {{.Both}} ca-file {{.Roots}} verify required verifyhost {{$.Host}} sni str({{$.Host}}) alpn http/1.1{{end}}
 {{- end}}
 {{range .Limits}}

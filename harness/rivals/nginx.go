@@ -8,7 +8,7 @@ import (
 )
 
 func nginx() Rival {
-	return Rival{Name: "nginx", Get: "make rivals, or apt-get install nginx-light (Debian)", version: []string{"-v"}, says: `version: \S+/(\S+)`, refuse: nginxRefuses, render: renderNginx, beside: besideNginx}
+	return Rival{Name: "nginx", Get: "make rivals, or apt-get install nginx-light (Debian)", version: []string{"-v"}, says: `version: \S+/(\S+)`, refuse: nginxRefuses, does: []string{leastRequest}, render: renderNginx, beside: besideNginx}
 }
 
 func nginxRefuses(s topologies.GatewayStages) *refusal {
@@ -86,6 +86,9 @@ const nginxConf = `# {{.ID}}: nginx in the gateway's place, rendered by crossroa
 {{- end}}
 
     upstream entry {
+{{- if .LeastRequest}}
+        least_conn;
+{{- end}}
 {{- range .Upstream}}
         server {{.}} max_fails=0;
 {{- end}}

@@ -95,6 +95,22 @@ func workers(cpus []int) int {
 // Seconds writes a duration for programs that do not read Go's.
 func (terms) Seconds(d time.Duration) string { return fmt.Sprintf("%gs", d.Seconds()) }
 
+// Health are the reference gateway's terms of active checks; nil: there are none.
+func (p *plan) Health() *config.Health {
+	if p.Gateway.Upstream.Health != topologies.ModeOn {
+		return nil
+	}
+	h := &config.Health{}
+	h.SetDefaults()
+	h.Path = "/healthz"
+	return h
+}
+
+// Retries, Breaker and LeastRequest say what is declared of the upstream.
+func (p *plan) Retries() bool      { return p.Gateway.Upstream.Retries == topologies.ModeOn }
+func (p *plan) Breaker() bool      { return p.Gateway.Upstream.Breaker == topologies.ModeOn }
+func (p *plan) LeastRequest() bool { return p.Gateway.Upstream.Balance == "least_request" }
+
 // ConnectionsPerWorker is what one worker must be able to hold: both sides of every connection of the load, and those that are pooled.
 func (p *plan) ConnectionsPerWorker() int { return 2*p.Connections + 512 }
 

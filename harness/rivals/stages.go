@@ -109,6 +109,14 @@ const (
 	jwt       = topologies.StageJWT
 )
 
+// Ways of treating the entry service, as experiments write them; in a rival's does.
+const (
+	retries      = "upstream.retries"
+	breaker      = "upstream.breaker"
+	health       = "upstream.health"
+	leastRequest = "upstream.balance=least_request"
+)
+
 // lacking are the stages and terms for which no rival's configuration is rendered, with the reason. A rival that gets one names it in
 // its does.
 var lacking = map[string]string{
@@ -117,11 +125,11 @@ var lacking = map[string]string{
 	topologies.StageIntrospection: "asking an authorization server about tokens is not rendered for rivals",
 	topologies.StageAuthorization: "rules of who may do what are not rendered for rivals",
 	topologies.StageBodyLimit:     "rivals are rendered without a limit on bodies",
-	"upstream.retries":            "trying again within a budget has no equivalent here: rivals are rendered with their own retries off",
-	"upstream.breaker":            "a breaker is not rendered for rivals",
-	"upstream.health":             "active checks are not rendered for rivals",
+	"upstream.retries":            "trying again within a budget has no equivalent here: it is rendered with its own retries off",
+	"upstream.breaker":            "it has none that ejects an endpoint after failures in a row and lets it back after growing pauses",
+	"upstream.health":             "it has no active checks that take as many failures in a row as the reference gateway's",
 	"upstream.bulkhead":           "bounds on what is in flight are not rendered for rivals",
-	"upstream.balance":            "rivals are rendered with round robin",
+	"upstream.balance":            "it is rendered with round robin, and nginx, haproxy, envoy and caddy with least_request too",
 }
 
 // refuses looks for what is declared and lacking, and not among what the rival does; then for what it cannot do in the way declared. nil: it
@@ -137,11 +145,11 @@ func (r Rival) refuses(g *topologies.Gateway) *refusal {
 		}
 	}
 	for _, term := range g.Upstream.Features() {
-		name, _, _ := strings.Cut(term, "=")
-		asked = append(asked, "upstream."+name)
+		asked = append(asked, "upstream."+term)
 	}
-	for _, name := range asked {
-		if reason, none := lacking[name]; none && !slices.Contains(r.does, name) {
+	for _, feature := range asked {
+		name, _, _ := strings.Cut(feature, "=")
+		if reason, none := lacking[name]; none && !slices.Contains(r.does, feature) {
 			return &refusal{name, reason}
 		}
 	}
