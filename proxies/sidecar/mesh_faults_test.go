@@ -1,7 +1,11 @@
 package sidecar
 
 import (
+	"bufio"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
+	"io"
 	"net/http"
 	"regexp"
 	"strings"
@@ -12,6 +16,7 @@ import (
 
 	"crossroads/proxies/config"
 	"crossroads/proxies/config/units"
+	"crossroads/proxies/operate/operatetest"
 )
 
 // tell tells a running sidecar faults; "" takes them back.
@@ -91,4 +96,34 @@ func TestConfigurationGoesStale(t *testing.T) {
 	orders.tell("")
 	require.Eventually(t, endpoints(orders, 1), 20*time.Second, time.Millisecond)
 	require.Equal(t, audit.services.Status().Version, orders.services.Status().Version)
+}
+
+// A caller that keeps its connection when its certificate has ended is answered once more, and the connection ends: no identity lives on
+// for as long as somebody keeps a connection busy.
+func TestACallersCertificateEnds(t *testing.T) {
+	t.Parallel() // it waits more than it works
+	ca := operatetest.NewAuthority(t, "example.org")
+	stock := start(t, "stock", ca.Identity("stock")+inbound(says(t, "one")))
+	f := ca.Files("orders", func(c *x509.Certificate) { c.NotAfter = time.Now().Add(2 * time.Second) })
+	certificate, err := tls.LoadX509KeyPair(f.Certificate, f.Key)
+	require.NoError(t, err)
+	c, err := tls.Dial("tcp", stock.inboundAt(), &tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{certificate}})
+	require.NoError(t, err)
+	defer c.Close()
+	in := bufio.NewReader(c)
+	ask := func() *http.Response {
+		_, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: stock\r\n\r\n")
+		require.NoError(t, err)
+		a, err := http.ReadResponse(in, nil)
+		require.NoError(t, err)
+		_, err = io.Copy(io.Discard, a.Body)
+		require.NoError(t, err)
+		require.Equal(t, 200, a.StatusCode)
+		return a
+	}
+	require.False(t, ask().Close)
+	time.Sleep(time.Until(certificate.Leaf.NotAfter) + time.Millisecond)
+	require.True(t, ask().Close)
+	_, err = in.ReadByte()
+	require.ErrorIs(t, err, io.EOF)
 }
