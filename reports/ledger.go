@@ -49,6 +49,9 @@ func (b *book) floorTable() *Table {
 		Columns: []Column{{Key: "topology", Title: "Topology"},
 			{Key: "cpu", Title: "CPU of proxies per 1,000 requests", Unit: quantity.Milliseconds, Numeric: true},
 			{Key: "ratio", Title: "Times the relays'", Numeric: true},
+			{Key: "above_cpu", Title: "CPU above the relays'", Unit: quantity.Milliseconds, Numeric: true},
+			{Key: "above_p50", Title: "p50 above the relays'", Unit: quantity.Milliseconds, Numeric: true},
+			{Key: "above_p99", Title: "p99 above the relays'", Unit: quantity.Milliseconds, Numeric: true},
 			{Key: "memory", Title: "Memory of the largest proxy, peak", Unit: quantity.MiB, Numeric: true}}}
 	proxies := cpu("gateway", "sidecar")
 	for arm, a := range b.Plan.Arms {
@@ -56,14 +59,24 @@ func (b *book) floorTable() *Table {
 		if floor < 0 || a.Gateway == "" && a.Mesh == "" {
 			continue
 		}
-		ratio := quantity.Absent("the floor")
+		ratio, above := quantity.Absent("the floor"), [3]quantity.Quantity{}
+		for i, m := range []metric{proxies, quantileOf(results.Response, 0.50), quantileOf(results.Response, 0.99)} {
+			switch {
+			case floor == arm:
+				above[i] = quantity.Absent("the floor")
+			case i > 0 && b.paced(economical):
+				above[i] = quantity.Absent("no evidence: paced economically")
+			default:
+				above[i] = difference(b.ref(arm), b.ref(floor), m, quantity.Milliseconds)
+			}
+		}
 		if floor != arm {
 			ratio = estimate(ratios(proxies, b.ref(arm), b.ref(floor)), quantity.None, "rounds")
 		}
 		t.Rows = append(t.Rows, Row{Ink: 1 + b.ink(arm), Cells: []Cell{text(b.name(arm)), number(b.ref(arm).level(proxies, quantity.Milliseconds)),
-			number(ratio), number(b.ref(arm).level(largest("gateway", "sidecar"), quantity.MiB))}})
+			number(ratio), number(above[0]), number(above[1]), number(above[2]), number(b.ref(arm).level(largest("gateway", "sidecar"), quantity.MiB))}})
 	}
-	t.Notes = []string{"The control plane is left out: no request passes it. The ratio is taken round by round."}
+	t.Notes = []string{"The control plane is left out: no request passes it. Ratios and differences are taken round by round."}
 	return t
 }
 

@@ -6,11 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"crossroads/harness"
 	"crossroads/reports"
+	"crossroads/topologies"
 )
 
 // featured is what features prints with --format json: the matrix, and what it is made of.
@@ -26,11 +29,11 @@ func (a *app) features() *cobra.Command {
 		Use: "features [FILE...]", Short: "Ask every proxy what it does, without a load: a matrix of proxies and features",
 		Long: `Features deploys each topology of the experiments, has the probes of parity ask it for what is declared, takes it down again, and
 prints who did what: seen to act, told by the proxy itself, refused with the reason, or not asked. Without FILE it takes the ready
-experiments rivals-gateway and rivals-mesh. It exits with 5 where a topology did not come up or did otherwise than declared.`,
+experiments whose names begin with rivals-. It exits with 5 where a topology did not come up or did otherwise than declared.`,
 		Example: "  crossroads features\n  crossroads features my.yaml --only nginx,gateway",
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				args = []string{"rivals-gateway", "rivals-mesh"}
+				args = slices.DeleteFunc(topologies.ReadyNames(), func(name string) bool { return !strings.HasPrefix(name, "rivals-") })
 			}
 			all := featured{}
 			for _, file := range args {
