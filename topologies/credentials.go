@@ -71,15 +71,23 @@ func demonstration(name string) *ecdsa.PrivateKey {
 	return key
 }
 
-// sign writes the compact form (RFC 7515 7.1).
+// sign makes the token of a subject.
 func sign(subject string, key *ecdsa.PrivateKey) string {
+	return compact(Algorithm, claims(subject), func(text string) []byte { return es256(key, text) })
+}
+
+func claims(subject string) map[string]any {
+	return map[string]any{"iss": DemoIssuer, "aud": DemoAudience, "sub": subject, "exp": expires, "scope": "read"}
+}
+
+// compact writes the compact form (RFC 7515 7.1).
+func compact(algorithm string, claims map[string]any, signature func(text string) []byte) string {
 	part := func(v any) string {
 		text, _ := json.Marshal(v) // strings and numbers: cannot fail
 		return base64.RawURLEncoding.EncodeToString(text)
 	}
-	signed := part(map[string]string{"alg": Algorithm, "typ": "JWT", "kid": keyID}) + "." +
-		part(map[string]any{"iss": DemoIssuer, "aud": DemoAudience, "sub": subject, "exp": expires, "scope": "read"})
-	return signed + "." + base64.RawURLEncoding.EncodeToString(es256(key, signed))
+	text := part(map[string]string{"alg": algorithm, "typ": "JWT", "kid": keyID}) + "." + part(claims)
+	return text + "." + base64.RawURLEncoding.EncodeToString(signature(text))
 }
 
 // es256 writes a signature as its two numbers, 32 bytes each (RFC 7518 3.4).

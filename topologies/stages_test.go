@@ -29,6 +29,19 @@ func TestTokensAreAlwaysTheSame(t *testing.T) {
 	require.NotEqual(t, real[2], forged[2])
 }
 
+// TestWrongTokens: each says the right thing but for one, in the form of a token.
+func TestWrongTokens(t *testing.T) {
+	real := strings.Split(topologies.DemoToken(), ".")
+	seen := map[string]bool{topologies.DemoToken(): true}
+	for _, wrong := range topologies.WrongTokens() {
+		require.False(t, seen[wrong.Token], wrong.What)
+		seen[wrong.Token] = true
+		parts := strings.Split(wrong.Token, ".")
+		require.Len(t, parts, 3, wrong.What)
+		require.True(t, (parts[0] == real[0]) != (parts[1] == real[1]), "%s: the head or the claims", wrong.What)
+	}
+}
+
 func TestFeatures(t *testing.T) {
 	for text, want := range map[string][]string{
 		"{}": nil,

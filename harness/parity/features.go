@@ -27,12 +27,21 @@ func (c *checker) keyAuth(ctx context.Context) []string {
 	return c.refuses(ctx, topologies.StageKeyAuth, attempt{"without a key", change{keyField, ""}}, attempt{"with a wrong key", change{keyField, "not a key of anybody"}})
 }
 
-// jwt tries without a token, with one that somebody else signed, and with half of one.
+// jwt tries without a token, with one that somebody else signed, with half of one and, where tokens are looked at, with each that is wrong in
+// one thing.
 func (c *checker) jwt(ctx context.Context) []string {
-	forged, real := topologies.ForgedToken(topologies.DemoConsumer), topologies.DemoToken()
-	return c.refuses(ctx, topologies.StageJWT, attempt{"without a signed token", change{tokenField, ""}},
-		attempt{"with a forged token", change{tokenField, "Bearer " + forged}}, attempt{"with a token cut short", change{tokenField, "Bearer " + real[:len(real)/2]}})
+	real := topologies.DemoToken()
+	attempts := []attempt{{"without a signed token", change{tokenField, ""}}, {"with a forged token", bearer(topologies.ForgedToken(topologies.DemoConsumer))},
+		{"with a token cut short", bearer(real[:len(real)/2])}}
+	if g := c.arm.Topology.Gateway; g != nil && g.Stages.Mode(topologies.StageJWT) == topologies.ModeOn {
+		for _, wrong := range topologies.WrongTokens() {
+			attempts = append(attempts, attempt{"with " + wrong.What, bearer(wrong.Token)})
+		}
+	}
+	return c.refuses(ctx, topologies.StageJWT, attempts...)
 }
+
+func bearer(token string) change { return change{tokenField, "Bearer " + token} }
 
 // introspection tries without a token and with one that the authorization server does not know.
 func (c *checker) introspection(ctx context.Context) []string {
@@ -90,7 +99,7 @@ func (c *checker) rateLimit(ctx context.Context) []string {
 }
 
 // probing are the credentials of the probe consumer, whichever a gateway looks at. Where nobody asks for a kind, sending it changes nothing.
-var probing = []change{{keyField, deploy.ProbeKey}, {tokenField, "Bearer " + topologies.SignedToken(deploy.ProbeConsumer)}, {topologies.OpaqueField, deploy.ProbeOpaque}}
+var probing = []change{{keyField, deploy.ProbeKey}, bearer(topologies.SignedToken(deploy.ProbeConsumer)), {topologies.OpaqueField, deploy.ProbeOpaque}}
 
 // exceeded sends more than the burst of the probe consumer in one go.
 func (c *checker) exceeded(ctx context.Context, entry deploy.Entry, on bool) []string {

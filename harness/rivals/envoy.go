@@ -98,6 +98,9 @@ static_resources:
   - name: gateway
     address: {socket_address: {address: "{{host .Listen}}", port_value: {{port .Listen}}}}
     tcp_backlog_size: 4096
+{{- if gt .Workers 1}}
+    connection_balance_config: {exact_balance: {}} # the load's connections are few and long-lived
+{{- end}}
     filter_chains:
     - filters:
       - name: envoy.filters.network.http_connection_manager
@@ -137,11 +140,13 @@ static_resources:
                   cluster: entry
                   timeout: {{.Seconds .Timeout}}
 {{- if .Retries}}
-                  retry_policy: # three attempts in all, for what was not processed or answered 503
+                  retry_policy: # three attempts in all, each at another endpoint, for what was not processed or answered 503
                     retry_on: connect-failure,refused-stream,reset-before-request,retriable-status-codes
                     retriable_status_codes: [503]
                     num_retries: 2
                     retry_back_off: {base_interval: 0.025s, max_interval: 0.25s}
+                    retry_host_predicate: [{name: envoy.retry_host_predicates.previous_hosts, typed_config: {"@type": type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate}}]
+                    host_selection_retry_max_attempts: 5
 {{- end}}
           http_filters:
 {{- template "stages" .}}

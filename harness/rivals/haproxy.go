@@ -80,9 +80,11 @@ frontend gateway
     http-request set-var(txn.aud) var(txn.token),jwt_payload_query('$.aud')
     http-request set-var(txn.exp) var(txn.token),jwt_payload_query('$.exp','int')
     http-request set-var(txn.consumer) var(txn.token),jwt_payload_query('$.sub')
+    http-request set-var(txn.nbf) var(txn.token),jwt_payload_query('$.nbf','int')
     http-request set-var(txn.now) date(-5)
+    http-request set-var(txn.soon) date(5)
     http-request return status 401 hdr WWW-Authenticate Bearer if !{ var(txn.alg) -m str {{.Algorithm}} } or !{ var(txn.iss) -m str {{.Issuer}} } or !{ var(txn.aud) -m str {{.Audience}} } or { req.hdr_cnt(Authorization) gt 1 }
-    http-request return status 401 hdr WWW-Authenticate Bearer if !{ var(txn.exp),sub(txn.now) -m int gt 0 } or !{ var(txn.consumer) -m found }
+    http-request return status 401 hdr WWW-Authenticate Bearer if !{ var(txn.exp),sub(txn.now) -m int gt 0 } or { var(txn.nbf),sub(txn.soon) -m int gt 0 } or !{ var(txn.consumer) -m found }
     http-request return status 401 hdr WWW-Authenticate Bearer if !{ var(txn.token),jwt_verify(txn.alg,"{{.Key}}") 1 }
     http-request del-header Authorization
     http-request set-header X-Consumer-Name %[var(txn.consumer)]

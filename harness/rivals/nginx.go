@@ -36,6 +36,7 @@ const nginxHead = `daemon off;
 user root root; # as the reference proxy runs: as it was started
 {{- end}}
 worker_processes {{.Workers}};
+worker_rlimit_nofile {{twice .ConnectionsPerWorker}};
 pid {{file ".pid"}};
 error_log stderr warn;
 events {

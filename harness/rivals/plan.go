@@ -131,7 +131,7 @@ func (p *plan) write(suffix, text string) (string, error) {
 
 // write renders a template over what a plan says.
 func write(name, text string, plan any, file func(string) string) (string, error) {
-	t, err := template.New(filepath.Base(name)).Funcs(template.FuncMap{"host": host, "port": port, "inc": inc, "file": file}).Parse(text)
+	t, err := template.New(filepath.Base(name)).Funcs(template.FuncMap{"host": host, "port": port, "inc": inc, "twice": twice, "file": file}).Parse(text)
 	if err != nil {
 		return "", fmt.Errorf("reading the template of %s: %w", name, err)
 	}
@@ -153,6 +153,8 @@ func save(name, text string) error {
 func (p *plan) Pool() int { return p.MaxIdle * len(p.Upstream) }
 
 func inc(i int) int { return i + 1 }
+
+func twice(i int) int { return 2 * i }
 
 // host and port split addresses that newPlan has looked at.
 func host(address string) string {

@@ -286,7 +286,7 @@ func TestLimitActs(t *testing.T) {
 	}
 }
 
-// mistaken renders a rival that expects another service behind the address, or another authority behind the certificate.
+// mistaken renders a rival that expects another service behind the address, another authority behind the certificate, or other endpoints.
 type mistaken struct {
 	rivals.Found
 	about func(*process.RivalSpec)

@@ -8,7 +8,12 @@ import (
 
 // besideEnvoyYAML: identities are verified as the reference sidecar does, by the URI SAN: callers must be of the trust domain, and a
 // callee must be who discovery promised. The breaker is Envoy's outlier detection with the reference's number of failures and pauses.
-const besideEnvoyYAML = `{{- define "http"}}
+const besideEnvoyYAML = `{{- define "balance"}}
+{{- if gt .Workers 1}}
+    connection_balance_config: {exact_balance: {}} # callers' connections are few and long-lived
+{{- end}}
+{{- end}}
+{{- define "http"}}
           codec_type: HTTP1
           generate_request_id: true
           preserve_external_request_id: true
@@ -62,6 +67,7 @@ static_resources:
   - name: inbound
     address: {socket_address: {address: "{{host .Inbound}}", port_value: {{port .Inbound}}}}
     tcp_backlog_size: 4096
+{{- template "balance" .}}
     filter_chains:
     - filters:
 {{- template "inbound" .}}
@@ -78,6 +84,7 @@ static_resources:
   - name: ingress
     address: {socket_address: {address: "{{host .Ingress}}", port_value: {{port .Ingress}}}}
     tcp_backlog_size: 4096
+{{- template "balance" .}}
     filter_chains:
     - filters:
 {{- template "inbound" .}}
@@ -86,6 +93,7 @@ static_resources:
   - name: outbound
     address: {socket_address: {address: "{{host .Outbound}}", port_value: {{port .Outbound}}}}
     tcp_backlog_size: 4096
+{{- template "balance" .}}
     filter_chains:
     - filters:
       - name: envoy.filters.network.http_connection_manager
