@@ -115,11 +115,17 @@ static_resources:
           request_headers_timeout: {{.Seconds .Header}}
           stream_idle_timeout: {{.Seconds .Timeout}}
           common_http_protocol_options: {idle_timeout: {{.Seconds .KeepAlive}}}
-{{- if .KeyAuth}}
-          local_reply_config: # a 401 says by what to authenticate (RFC 9110 15.5.2)
+{{- if or .KeyAuth .JWT}}
+          local_reply_config:
             mappers:
+{{- end}}
+{{- if .KeyAuth}}
             - filter: {status_code_filter: {comparison: {op: EQ, value: {default_value: 401, runtime_key: unused}}}}
-              headers_to_add: [{header: {key: www-authenticate, value: Key}, append_action: OVERWRITE_IF_EXISTS_OR_ADD}]
+              headers_to_add: [{header: {key: www-authenticate, value: Key}, append_action: OVERWRITE_IF_EXISTS_OR_ADD}] # RFC 9110 15.5.2
+{{- end}}
+{{- if .JWT}}
+            - filter: {status_code_filter: {comparison: {op: EQ, value: {default_value: 403, runtime_key: unused}}}}
+              status_code: 401 # of a token for another audience (RFC 6750 3.1)
 {{- end}}
           route_config:
             name: all
