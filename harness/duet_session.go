@@ -74,7 +74,7 @@ func (s DuetSession) open() (*results.Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	environment.Placement = placement(s.Experiment)
+	environment.Placement = placement(s.Experiment.Placement)
 	if environment.Binaries, err = hashBinaries(s.programs()); err != nil {
 		return nil, err
 	}

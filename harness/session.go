@@ -66,6 +66,11 @@ func (s Session) carryOut(ctx context.Context, run *results.Run, binaries map[st
 	if err != nil {
 		return Summary{}, err
 	}
+	if s.Experiment.Placement.Awake {
+		if awake, err := stayAwake(latencyDevice); err == nil { // where not, the environment says so
+			defer awake.Close()
+		}
+	}
 	runner := Runner{
 		Experiment: s.Experiment, Run: run, Deployer: deployer, Executable: s.Executable,
 		Keep: run.Plan.KeptAlive, Progress: s.Progress,
@@ -109,8 +114,16 @@ func (s Session) environment(binaries map[string]string, used rivals.Set) (resul
 	if err != nil {
 		return environment, err
 	}
-	environment.Placement = placement(s.Experiment)
+	environment.Placement = placement(s.Experiment.Placement)
 	environment.Warnings = append(environment.Warnings, s.Experiment.Warnings()...)
+	if s.Experiment.Placement.Awake {
+		awake, err := stayAwake(latencyDevice)
+		if err != nil {
+			environment.Warnings = append(environment.Warnings, err.Error()+": they sleep, so what nobody claims of a request's time is larger; run it as root")
+		} else {
+			_ = awake.Close()
+		}
+	}
 	// With the rivals': a run is not resumed with another nginx.
 	all := used.Programs()
 	maps.Copy(all, binaries)
@@ -119,10 +132,13 @@ func (s Session) environment(binaries map[string]string, used rivals.Set) (resul
 }
 
 // placement says in words which CPUs went to whom.
-func placement(e *topologies.Experiment) string {
-	p := e.Placement
-	if len(p.Driver)+len(p.Proxies)+len(p.Workload) == 0 {
-		return "shared"
+func placement(p topologies.Placement) string {
+	text := "shared"
+	if len(p.Driver)+len(p.Proxies)+len(p.Workload) > 0 {
+		text = fmt.Sprintf("driver %v, proxies %v, workload %v", p.Driver, p.Proxies, p.Workload)
 	}
-	return fmt.Sprintf("driver %v, proxies %v, workload %v", p.Driver, p.Proxies, p.Workload)
+	if p.Awake {
+		text += "; idle processors kept awake"
+	}
+	return text
 }

@@ -204,11 +204,13 @@ type Objective struct {
 	Value    float64 `json:"value"`              // seconds for p, a share 0-1 for the others
 }
 
-// Placement says which CPUs the driver, the proxies and the workload get; empty lists share all CPUs.
+// Placement says which CPUs the driver, the proxies and the workload get; empty lists share all CPUs. Awake keeps idle ones from
+// sleeping, for experiments that ask where time goes.
 type Placement struct {
 	Driver   Ints `yaml:"driver,omitempty" json:"driver,omitempty"`
 	Proxies  Ints `yaml:"proxies,omitempty" json:"proxies,omitempty"`
 	Workload Ints `yaml:"workload,omitempty" json:"workload,omitempty"`
+	Awake    bool `yaml:"awake,omitempty" json:"awake,omitempty"`
 }
 
 // Arm is one topology of an experiment under measurement.

@@ -43,6 +43,7 @@ global
     fd-hard-limit 65536
 {{- if .TLS}}
     ssl-default-server-options ssl-min-ver TLSv1.3
+    ssl-default-server-ciphersuites TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384
 {{- end}}
 
 defaults

@@ -120,6 +120,7 @@ const nginxConf = `# {{.ID}}: nginx in the gateway's place, rendered by crossroa
             proxy_pass {{if .TLS}}https{{else}}http{{end}}://entry;
 {{- with .TLS}}
             proxy_ssl_protocols TLSv1.3;
+            proxy_ssl_conf_command Ciphersuites TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384;
             proxy_ssl_certificate {{.Certificate}};
             proxy_ssl_certificate_key {{.Key}};
             proxy_ssl_trusted_certificate {{.Roots}};

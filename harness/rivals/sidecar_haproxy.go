@@ -8,7 +8,9 @@ global
     nbthread {{.Workers}}
     fd-hard-limit 65536
     ssl-default-bind-options ssl-min-ver TLSv1.3
+    ssl-default-bind-ciphersuites TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384
     ssl-default-server-options ssl-min-ver TLSv1.3
+    ssl-default-server-ciphersuites TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384
 
 defaults
     mode http

@@ -22,7 +22,9 @@ const besideNginxConf = `# {{.ID}}: nginx beside {{.Service}}, rendered by cross
     proxy_set_header Via $via;
 {{- with .TLS}}
     ssl_protocols TLSv1.3;
+    ssl_conf_command Ciphersuites TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384; # as every other pair: left to itself OpenSSL puts AES-256 first
     proxy_ssl_protocols TLSv1.3;
+    proxy_ssl_conf_command Ciphersuites TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384;
     proxy_ssl_certificate {{.Certificate}};
     proxy_ssl_certificate_key {{.Key}};
     proxy_ssl_trusted_certificate {{.Roots}};

@@ -201,7 +201,7 @@ func (k *Control) Run(ctx, force context.Context) error {
 	servers := []*http.Server{k.server(k.issueHandler(), bodyTimeout), k.server(k.snapshotHandler(), 0), k.server(k.adminHandler(), bodyTimeout)}
 	listeners := []net.Listener{
 		tls.NewListener(k.bootstrap, k.source.BootstrapConfig()),
-		tls.NewListener(k.snapshots, k.snapshotTLS()),
+		tls.NewListener(k.snapshots, k.countRefusals(k.source.ServerConfig(identity.Strict))),
 		k.admin,
 	}
 	failed := make(chan error, len(servers))
@@ -246,14 +246,6 @@ func (k *Control) server(h http.Handler, read time.Duration) *http.Server {
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slog.NewLogLogger(k.options.Log.Handler(), slog.LevelDebug),
 	}
-}
-
-// snapshotTLS sends snapshots in whole records: crypto/tls would begin each stream with some hundred small ones, a system call each on
-// both sides, so that a page could show its first lines sooner.
-func (k *Control) snapshotTLS() *tls.Config {
-	c := k.countRefusals(k.source.ServerConfig(identity.Strict))
-	c.DynamicRecordSizingDisabled = true
-	return c
 }
 
 // countRefusals counts by reason the peers that did not prove themselves.

@@ -90,6 +90,8 @@ func (g *Gateway) serverTLS(listener int, t *config.TLS) *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12,
 		NextProtos: []string{"http/1.1"},
+		// A head and its body are one record and one write, as nginx's and Envoy's are.
+		DynamicRecordSizingDisabled: true,
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 			return g.current.Load().certificates[listener], nil
 		},

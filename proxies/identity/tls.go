@@ -31,7 +31,8 @@ func (s *Source) ServerConfig(mode string) *tls.Config {
 			return s.shown()
 		},
 		// Not VerifyPeerCertificate: crypto/tls leaves that out on resumed sessions.
-		VerifyConnection: s.verifyClient,
+		VerifyConnection:            s.verifyClient,
+		DynamicRecordSizingDisabled: true, // see newClientConfig
 	}
 	s.bindTickets(c)
 	return c
@@ -63,6 +64,9 @@ func (s *Source) newClientConfig(wantID string, sessions tls.ClientSessionCache)
 			return s.own()
 		},
 		ClientSessionCache: sessions,
+		// Left on, crypto/tls begins with records of one packet, so that a page could show its first lines sooner; each is a system call
+		// on both sides, and a message of 2 KiB is two.
+		DynamicRecordSizingDisabled: true,
 	}
 }
 

@@ -6,8 +6,7 @@
 // knows no policy, retries nothing, looks at no idle connection before it is used, and keeps no deadline; what fails ends both
 // connections. It is an instrument and nothing to put in front of users.
 //
-// It can be told to be busy for a while with every message: then all that it costs beyond that while, it costs elsewhere, above all in
-// processors that fell asleep meanwhile.
+// It can be told to be busy for a while with every message: then all that it costs beyond that while, it costs elsewhere.
 package relay
 
 import (
