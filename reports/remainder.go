@@ -11,7 +11,7 @@ import (
 
 // The bar for a remainder's p50: as near to the relays' as 0.02 ms for two of them in a row, or a tenth of theirs where that is more.
 const (
-	barTime  = 0.02 / 2 // ms, for each crossing
+	barTime  = 0.02 // ms
 	barShare = 0.1
 )
 
@@ -32,7 +32,7 @@ func (b *book) aside(arm, floor int) aside {
 		return aside{above: base}
 	}
 	return aside{difference(b.ref(arm), b.ref(floor), b.remainderAt(0.50), quantity.Milliseconds),
-		quantity.Of(max(barTime*float64(crossings(a)), barShare*base.Value), quantity.Milliseconds)}
+		quantity.Of(max(barTime*max(1, float64(crossings(a))/2), barShare*base.Value), quantity.Milliseconds)}
 }
 
 // crossings is how many proxies one request crosses where every edge is crossed once. The edge to the entry is among the edges.
