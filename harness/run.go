@@ -240,6 +240,9 @@ func (r *Runner) target(t results.PlannedTrial, d deploy.Deployment) load.Target
 		target.Entries = urls(d.Entries()) // no request goes to the entry as a whole
 	}
 	target.Ledger = r.Experiment.Ledgers()
+	if entries := d.Entries(); len(entries) > 0 {
+		target.Roots = entries[0].Roots // one authority vouches for all entries of a deployment
+	}
 	for _, request := range l.Requests {
 		sent := load.Request{Method: request.Method, Path: request.Path, Weight: request.Weight, Body: make([]byte, request.Body.Size)}
 		for i := range sent.Body {

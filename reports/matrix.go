@@ -145,6 +145,9 @@ func (b *book) benefits() *Table {
 		}})
 	}
 	t.Notes = []string{"Edges and processes follow from the declaration; edges include the driver's own call to the entry."}
+	if slices.ContainsFunc(b.Plan.Arms, func(a results.ArmInfo) bool { return slices.Contains(a.Features, "tls") }) {
+		t.Notes = append(t.Notes, "With tls at the gateway the load's own connection is encrypted, and only the gateway proves who it is: that connection counts as no edge.")
+	}
 	if fault := b.failingReplica(); fault >= 0 {
 		t.Notes = append(t.Notes, "One replica failing: "+b.faults()[fault].Text+". Losing one proxy: the share of requests affected while the proxy was away whose loss reached most.")
 	} else {

@@ -67,6 +67,9 @@ func (a *Arm) EntryEncrypts() bool {
 	return g != nil && g.Use != Relay && m != nil && m.MTLS != MTLSOff && a.Inbound(a.Experiment.Application.Entry)
 }
 
+// EntryTLS says whether the load comes to the gateway by TLS: encrypted, and authenticated one way, by the gateway's certificate.
+func (a *Arm) EntryTLS() bool { g := a.Topology.Gateway; return g != nil && g.TLS == ModeOn }
+
 // NeedsControl says whether the arm has a control plane: it issues the SVIDs, so only mutual TLS needs it. Rivals cannot ask one; where one
 // of them stands, the deployer issues everybody's certificates.
 func (a *Arm) NeedsControl() bool {
@@ -159,8 +162,8 @@ func (a *Arm) Edges() int {
 }
 
 // EncryptedEdges counts the edges on which everything between the first and the last proxy is encrypted and both ends are
-// authenticated. The driver's edge counts where a gateway hands on to an inbound sidecar; the driver's own connection is plaintext in
-// every arm.
+// authenticated. The driver's edge counts where a gateway hands on to an inbound sidecar. The driver's own connection lies before the first
+// proxy and counts in no arm: it is plaintext, or with EntryTLS encrypted and authenticated at one end only.
 func (a *Arm) EncryptedEdges() int {
 	n := 0
 	if a.Encrypts() {

@@ -12,6 +12,9 @@ func (c *checker) gateway(path string, g *Gateway) {
 	c.platform(path+".use", g.Use, "nginx, haproxy, envoy, traefik or caddy")
 	c.ownConfig(path+".config", g)
 	c.within(path+".replicas", g.Replicas, 1, MaxReplicas)
+	if g.TLS != "" {
+		c.oneOf(path+".tls", "tls", g.TLS, switches)
+	}
 	c.ledger(path, g.Use, g.Ledger)
 	if g.Use == Relay {
 		c.bare(path, "use", "replicas")

@@ -34,6 +34,9 @@ func (s *BodyLimitStage) SetDefaults() { s.Mode, s.Max = ModeOn, 1<<20 }
 // settle fills in how the entry service is treated, and takes out what is switched off. A relay treats nothing in any way.
 func (g *Gateway) settle() {
 	g.Stages.settle()
+	if g.TLS == ModeOff {
+		g.TLS = ""
+	}
 	if g.Use == Relay {
 		return
 	}

@@ -71,7 +71,11 @@ func (d *drawing) gateway() string {
 		return "driver"
 	}
 	d.line("  gateway [shape=hexagon, label=%q];", g.Use+" gateway"+times(g.Replicas))
-	d.line("  driver -> gateway;")
+	if d.a.EntryTLS() {
+		d.line("  driver -> gateway [label=TLS];")
+	} else {
+		d.line("  driver -> gateway;")
+	}
 	if d.a.NeedsIssuer() {
 		d.line("  issuer [shape=box, style=rounded, label=\"authorization server\"];")
 		d.line("  gateway -> issuer [style=dotted, label=introspection];")

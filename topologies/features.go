@@ -12,6 +12,7 @@ func SingleFeatures(use string) []Gateway {
 		g.settle()
 		all = append(all, g)
 	}
+	add(func(g *Gateway) { g.TLS = ModeOn })
 	plain := []func(*GatewayStages) **StageMode{
 		func(s *GatewayStages) **StageMode { return &s.AccessLog }, func(s *GatewayStages) **StageMode { return &s.CORS },
 		func(s *GatewayStages) **StageMode { return &s.KeyAuth }, func(s *GatewayStages) **StageMode { return &s.JWT },

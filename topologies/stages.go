@@ -101,10 +101,16 @@ func (s *GatewayStages) Mode(name string) string {
 	return ModeOff
 }
 
-// Features are the words for everything that a gateway does besides forwarding: stages in their order, then how it treats the entry
+// FeatureTLS is the word for TLS towards clients.
+const FeatureTLS = "tls"
+
+// Features are the words for everything that a gateway does besides forwarding: TLS towards clients, stages in their order, then how it treats the entry
 // service. A stage in shadow is another feature than the same stage on. None: it forwards only.
 func (g *Gateway) Features() []string {
 	var words []string
+	if g.TLS == ModeOn {
+		words = append(words, FeatureTLS)
+	}
 	for _, s := range g.Stages.All() {
 		switch s.Mode {
 		case ModeOn:

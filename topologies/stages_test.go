@@ -46,11 +46,27 @@ func TestFeatures(t *testing.T) {
 	for text, want := range map[string][]string{
 		"{}": nil,
 		"{stages: {key_auth: off, cors: shadow}}": {"cors=shadow"},
+		"{tls: off}":                            nil,
+		"{tls: on, stages: {key_auth: shadow}}": {"tls", "key_auth=shadow"},
 		"{stages: {body_limit: on, rate_limit: {rate: 1k}, access_log: on, jwt: shadow}, upstream: {health: on, balance: random}}": {
 			"access_log", "jwt=shadow", "rate_limit", "body_limit", "balance=random", "health"},
 	} {
 		e := parse(t, application+"  x: {gateway: "+text+"}\n")
 		require.Equal(t, want, e.Topologies.At("x").Gateway.Features(), text)
+	}
+}
+
+// TestEntryTLS: an arm is entered by TLS where that is declared, which makes no edge authenticated at both ends; a relay cannot.
+func TestEntryTLS(t *testing.T) {
+	arms := parse(t, application+"  off: {gateway: {}}\n  secure: {gateway: {tls: on}}\n  again: {extends: [secure], gateway: {tls: off}}\n").Arms()
+	require.Equal(t, []bool{false, true, false}, []bool{arms[0].EntryTLS(), arms[1].EntryTLS(), arms[2].EntryTLS()})
+	require.Equal(t, arms[0].EncryptedEdges(), arms[1].EncryptedEdges())
+	require.Contains(t, arms[1].Experiment.Dot(arms[1]), "driver -> gateway [label=TLS]")
+	for text, says := range map[string]string{
+		"{use: relay, tls: on}": "tls does nothing with use: relay", "{tls: strict}": `"strict"`,
+	} {
+		_, err := topologies.Parse("x.yaml", []byte(application+"  x: {gateway: "+text+"}\n"))
+		require.ErrorContains(t, err, says)
 	}
 }
 

@@ -102,6 +102,7 @@ type Gateway struct {
 	Use      string                  `yaml:"use,omitempty" json:"use"` // reference | relay | nginx | haproxy | envoy | traefik | caddy; kong needs a deployer that this version has not
 	Replicas int                     `yaml:"replicas,omitempty" json:"replicas"`
 	Config   *OwnConfig              `yaml:"config,omitempty" json:"config,omitempty"` // a file of one's own instead of the rendered one, of a proxy that we did not write
+	TLS      string                  `yaml:"tls,omitempty" json:"tls,omitempty"`       // off | on: the load comes in by HTTPS, and verifies the certificate that the deployment issues
 	Stages   GatewayStages           `yaml:"stages,omitempty" json:"stages"`
 	Upstream GatewayUpstream         `yaml:"upstream,omitempty" json:"upstream"`
 	Compose  strict.Map[Composition] `yaml:"compose,omitempty" json:"compose,omitzero"` // by path: the gateway answers it in one piece, with what its parts answer

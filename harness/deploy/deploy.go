@@ -34,8 +34,9 @@ type Deployment interface {
 
 // Entry is where the driver enters.
 type Entry struct {
-	Name string // gateway-1, or the service
-	URL  string
+	Name  string // gateway-1, or the service
+	URL   string
+	Roots string // certificates in PEM that its own must be of, where the URL is https; "": the system's
 }
 
 // EntriesOf are the entries of a deployed arm through which a service is called: all of them where a gateway or somebody else's system

@@ -14,6 +14,7 @@ type conn struct {
 	writing    bool  // epoll is asked for EPOLLOUT
 	unsent     []byte
 	response   response
+	secure     *session // nil in plaintext
 
 	list       *connList
 	prev, next *conn
@@ -26,6 +27,7 @@ type connState uint8
 const (
 	closed     connState = iota // no socket; in group.closed
 	connecting                  // in no list
+	shaking                     // in no list, the socket in the hands of its session
 	idle                        // in group.idle
 	busy                        // in no list
 )
@@ -99,10 +101,13 @@ func (w *worker) open(c *conn) bool {
 // shut closes the socket; the slot is free to be opened when a sample needs it.
 func (w *worker) shut(c *conn) {
 	c.unlink()
+	if c.state == shaking {
+		c.abandon()
+	}
 	if c.fd >= 0 {
 		unix.Close(c.fd) // leaves epoll with it
 	}
-	c.fd, c.state, c.flight = -1, closed, none
+	c.fd, c.secure, c.state, c.flight = -1, nil, closed, none
 	c.group.closed.push(c)
 }
 
@@ -126,13 +131,12 @@ func (w *worker) release(c *conn) {
 
 // connected ends a dial that succeeded or failed.
 func (w *worker) connected(c *conn) {
-	flight := c.flight
 	if err := dialError(c.fd); err != nil {
-		w.shut(c)
-		if flight != none {
-			w.end(flight, outcome{}, ErrRefused)
-		}
-		w.serveWaiting(c.group)
+		w.refused(c)
+		return
+	}
+	if c.group.entry.tls != nil {
+		w.shake(c)
 		return
 	}
 	c.writing = false
@@ -140,11 +144,26 @@ func (w *worker) connected(c *conn) {
 		w.fail(c, ErrRefused)
 		return
 	}
-	if flight == none {
+	w.opened(c)
+}
+
+// opened gives a new connection to the sample that it was opened for, if any.
+func (w *worker) opened(c *conn) {
+	if c.flight == none {
 		w.release(c)
 		return
 	}
-	w.send(c, flight)
+	w.send(c, c.flight)
+}
+
+// refused ends a connection that did not come about.
+func (w *worker) refused(c *conn) {
+	flight := c.flight
+	w.shut(c)
+	if flight != none {
+		w.end(flight, outcome{}, ErrRefused)
+	}
+	w.serveWaiting(c.group)
 }
 
 // ready handles an event of a connection.
@@ -154,7 +173,9 @@ func (w *worker) ready(c *conn, events uint32) {
 		w.connected(c)
 	case idle:
 		// Nothing was asked for: the target closed the connection, or speaks out of turn.
-		w.renew(c)
+		if c.secure == nil || !w.silent(c) {
+			w.renew(c)
+		}
 	case busy:
 		if events&unix.EPOLLOUT != 0 && len(c.unsent) > 0 {
 			w.write(c, c.unsent)
@@ -180,6 +201,10 @@ func (w *worker) send(c *conn, flight int32) {
 	c.response.begin(m.toHead)
 	c.response.asked = m.ledger && asks(seq)
 	w.out = m.append(w.out[:0], seq, c.response.asked)
+	if c.secure != nil {
+		w.encrypt(c, w.out)
+		return
+	}
 	w.write(c, w.out)
 }
 
@@ -207,6 +232,10 @@ func (w *worker) write(c *conn, p []byte) {
 
 // read takes what has come of the response. Epoll is level-triggered, so one read an event is enough.
 func (w *worker) read(c *conn) {
+	if c.secure != nil {
+		w.decrypt(c)
+		return
+	}
 	n, errno := readSocket(c.fd, w.in)
 	now := w.now()
 	r := &c.response

@@ -178,7 +178,7 @@ func TestBadTargets(t *testing.T) {
 	for want, to := range map[string]Target{
 		"no entry":                 change(func(t *Target) { t.Entries = nil }),
 		"no request":               change(func(t *Target) { t.Requests = nil }),
-		"plaintext HTTP/1.1 only":  change(func(t *Target) { t.Entries = []string{"https://127.0.0.1:1"} }),
+		"no certificate in PEM":    change(func(t *Target) { t.Roots = "none" }),
 		"must be http://host:port": change(func(t *Target) { t.Entries = []string{"127.0.0.1:1"} }),
 		"each entry needs one":     change(func(t *Target) { t.Connections = 0 }),
 		"must be above zero":       change(func(t *Target) { t.Timeout = 0 }),

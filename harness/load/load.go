@@ -69,7 +69,8 @@ type Effort struct {
 
 // Target is where the load goes. The connections are divided evenly among the entries.
 type Target struct {
-	Entries     []string      `json:"entries"` // base URLs; sequence i goes to entry i % len
+	Entries     []string      `json:"entries"`         // base URLs; sequence i goes to entry i % len
+	Roots       string        `json:"roots,omitempty"` // certificates in PEM that https entries must be of; none: the system's
 	Requests    []Request     `json:"requests"`
 	Connections int           `json:"connections"`
 	Timeout     time.Duration `json:"timeout"`          // from due

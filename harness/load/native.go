@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,6 +29,8 @@ const (
 	warmDial     = 2 * time.Second
 	warmDialEach = 200 * time.Microsecond
 	dialAtOnce   = 256
+
+	warmShakeEach = 5 * time.Millisecond // with TLS: both ends sign and verify, on processors that others use too
 )
 
 // lead is the time between OnStart and the start, for the workers to get going.
@@ -95,7 +98,7 @@ func newWorkers(t Target, s Schedule, r []Recorder) ([]*worker, error) {
 		return nil, errors.New("no recorder, so no worker")
 	}
 	routes := t.routes()
-	entries, err := resolve(routes.urls)
+	entries, err := resolve(routes.urls, t.Roots)
 	if err != nil {
 		return nil, err
 	}
@@ -188,7 +191,7 @@ func newGroup(t Target, e *entry) *group {
 
 // warm opens every connection and waits until that is done or has failed.
 func (w *worker) warm(ctx context.Context) {
-	end := time.Now().Add(warmDial + time.Duration(len(w.conns))*warmDialEach)
+	end := time.Now().Add(warmDial + time.Duration(len(w.conns))*w.warmEach())
 	for next := 0; ctx.Err() == nil && time.Now().Before(end); {
 		under := w.connecting()
 		if next == len(w.conns) && under == 0 {
@@ -199,8 +202,11 @@ func (w *worker) warm(ctx context.Context) {
 			next++
 		}
 		for _, e := range w.poll.wait(10 * time.Millisecond) {
-			if e.Fd != wakeTag {
-				w.ready(&w.conns[e.Fd], e.Events)
+			if e.Fd == wakeTag {
+				w.poll.heard()
+				w.settle()
+			} else if c := &w.conns[e.Fd]; c.generation == e.Pad {
+				w.ready(c, e.Events)
 			}
 		}
 	}
@@ -209,11 +215,18 @@ func (w *worker) warm(ctx context.Context) {
 	}
 }
 
+func (w *worker) warmEach() time.Duration {
+	if slices.ContainsFunc(w.groups, func(g *group) bool { return g != nil && g.entry.tls != nil }) {
+		return warmShakeEach
+	}
+	return warmDialEach
+}
+
 // connecting counts the connections under way.
 func (w *worker) connecting() int {
 	n := 0
 	for i := range w.conns {
-		if w.conns[i].state == connecting {
+		if s := w.conns[i].state; s == connecting || s == shaking {
 			n++
 		}
 	}
@@ -221,6 +234,13 @@ func (w *worker) connecting() int {
 }
 
 func (w *worker) close() {
+	for i := range w.conns {
+		if c := &w.conns[i]; c.state == shaking {
+			c.abandon()
+		}
+	}
+	w.shaken.running.Wait()
+	w.settle()
 	for i := range w.conns {
 		if c := &w.conns[i]; c.fd >= 0 {
 			unix.Close(c.fd)

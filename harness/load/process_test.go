@@ -133,7 +133,7 @@ func TestRunRefusesABadJob(t *testing.T) {
 		"rate 0":                   func(j *Job) { j.Rate = 0 },
 		"pinning the driver":       func(j *Job) { j.CPUs = []int{1000} },
 		"no entry":                 func(j *Job) { j.Target.Entries = nil },
-		"plaintext HTTP/1.1 only":  func(j *Job) { j.Target.Entries = []string{"https://127.0.0.1:1"} },
+		"no certificate in PEM":    func(j *Job) { j.Target.Roots = "none" },
 		"samples: open /nowhere/s": func(j *Job) { j.Samples = "/nowhere/s" },
 	} {
 		t.Run(want, func(t *testing.T) {

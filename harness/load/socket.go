@@ -52,6 +52,12 @@ func (p *poller) interrupt() {
 	_, _ = unix.Write(p.wake, one[:]) // fails only when a wake-up is already pending
 }
 
+// heard takes an interruption back, so that it does not end the waits to come as well.
+func (p *poller) heard() {
+	var count [8]byte
+	_, _ = readSocket(p.wake, count[:]) // fails only where there is none
+}
+
 func (p *poller) add(fd int, events uint32, tag, generation int32) error {
 	return p.control(unix.EPOLL_CTL_ADD, fd, events, tag, generation)
 }
@@ -59,6 +65,8 @@ func (p *poller) add(fd int, events uint32, tag, generation int32) error {
 func (p *poller) change(fd int, events uint32, tag, generation int32) error {
 	return p.control(unix.EPOLL_CTL_MOD, fd, events, tag, generation)
 }
+
+func (p *poller) remove(fd int) error { return p.control(unix.EPOLL_CTL_DEL, fd, 0, 0, 0) }
 
 func (p *poller) control(op, fd int, events uint32, tag, generation int32) error {
 	e := unix.EpollEvent{Events: events, Fd: tag, Pad: generation}

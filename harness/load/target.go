@@ -1,6 +1,9 @@
 package load
 
 import (
+	"cmp"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -14,8 +17,9 @@ import (
 // entry is one base URL, resolved: names are looked up before the start, never while measuring.
 type entry struct {
 	address net.TCPAddr
-	host    string // for the Host header
-	path    string // prefix, without a slash at its end
+	host    string      // for the Host header
+	path    string      // prefix, without a slash at its end
+	tls     *tls.Config // nil: plaintext
 }
 
 // message is one declared request as it goes to one entry: prefix, sequence number, suffix.
@@ -68,28 +72,36 @@ func (r Request) validate() error {
 	return nil
 }
 
-func resolve(urls []string) ([]entry, error) {
+// resolve looks up base URLs. An https entry is believed where its certificate is of the roots, in PEM; none: of the system's.
+func resolve(urls []string, roots string) ([]entry, error) {
+	var believed *x509.CertPool
+	if roots != "" {
+		if believed = x509.NewCertPool(); !believed.AppendCertsFromPEM([]byte(roots)) {
+			return nil, errors.New("the roots of the target hold no certificate in PEM")
+		}
+	}
 	var entries []entry
 	for _, base := range urls {
 		u, err := url.Parse(base)
-		if err == nil && u.Scheme == "https" {
-			return nil, fmt.Errorf("entry %s: the drivers send plaintext HTTP/1.1 only; give an http URL", base)
+		if err != nil || ports[u.Scheme] == "" || u.Hostname() == "" || u.RawQuery != "" || u.User != nil {
+			return nil, fmt.Errorf("entry %q: must be http://host:port or https://host:port, with a path at most", base)
 		}
-		if err != nil || u.Scheme != "http" || u.Hostname() == "" || u.RawQuery != "" || u.User != nil {
-			return nil, fmt.Errorf("entry %q: must be http://host:port, with a path at most", base)
-		}
-		port := u.Port()
-		if port == "" {
-			port = "80"
-		}
+		port := cmp.Or(u.Port(), ports[u.Scheme])
 		address, err := net.ResolveTCPAddr("tcp", net.JoinHostPort(u.Hostname(), port))
 		if err != nil {
 			return nil, fmt.Errorf("entry %s: %w", base, err)
 		}
-		entries = append(entries, entry{address: *address, host: u.Host, path: strings.TrimSuffix(u.EscapedPath(), "/")})
+		e := entry{address: *address, host: u.Host, path: strings.TrimSuffix(u.EscapedPath(), "/")}
+		if u.Scheme == "https" {
+			e.tls = clientTLS(u.Hostname(), believed)
+		}
+		entries = append(entries, e)
 	}
 	return entries, nil
 }
+
+// ports are those of the schemes that the drivers speak.
+var ports = map[string]string{"http": "80", "https": "443"}
 
 // message writes the request out, all but the sequence number.
 func (r Request) message(e entry) message {

@@ -2,6 +2,7 @@ package load
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"net/http"
@@ -111,7 +112,7 @@ func newVegetaState(ctx context.Context, t Target, s Schedule) (*vegetaState, er
 	if slices.ContainsFunc(t.Requests, func(r Request) bool { return len(r.Calls) > 0 }) {
 		return nil, errors.New("the vegeta driver sends one request an arrival, and here one is made of several calls: use the native driver")
 	}
-	entries, err := resolve(t.Entries)
+	entries, err := resolve(t.Entries, t.Roots)
 	if err != nil {
 		return nil, err
 	}
@@ -137,20 +138,25 @@ func (v *vegetaState) newEntry(e entry, requests []Request, limit int) (*vegetaE
 	for range limit {
 		x.slots <- struct{}{}
 	}
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		select {
+		case c := <-x.spare:
+			return c, nil
+		default:
+			return v.dial(ctx, x)
+		}
+	}
+	scheme := "http://"
+	if e.tls != nil {
+		scheme = "https://"
+	}
 	x.transport = &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			select {
-			case c := <-x.spare:
-				return c, nil
-			default:
-				return v.dial(ctx, x)
-			}
-		},
+		DialContext: dial, DialTLSContext: dial,
 		MaxIdleConnsPerHost: limit,
 		DisableCompression:  true,
 	}
 	for _, r := range requests {
-		h, err := http.NewRequest(r.Method, "http://"+e.host+e.path+r.Path, nil)
+		h, err := http.NewRequest(r.Method, scheme+e.host+e.path+r.Path, nil)
 		if err != nil {
 			return nil, err
 		}
@@ -171,6 +177,9 @@ func (v *vegetaState) now() time.Duration { return time.Since(v.start) }
 
 func (v *vegetaState) dial(ctx context.Context, e *vegetaEntry) (net.Conn, error) {
 	v.dials.Add(1)
+	if e.tls != nil {
+		return (&tls.Dialer{Config: e.tls}).DialContext(ctx, "tcp", e.address.String())
+	}
 	var d net.Dialer
 	return d.DialContext(ctx, "tcp", e.address.String())
 }

@@ -31,6 +31,7 @@ type worker struct {
 	oldest    int32    // the first that is not done
 	in, out   []byte
 	told      []byte // Server-Timing of the sample that is being ended
+	shaken    shaken
 
 	stop    atomic.Bool
 	dials   atomic.Int64
@@ -150,7 +151,9 @@ func (w *worker) handle(events []unix.EpollEvent) {
 	for i := range events {
 		e := &events[i]
 		if e.Fd == wakeTag {
-			return // only ever sent to stop
+			w.poll.heard() // to stop, which run sees, or for handshakes
+			w.settle()
+			continue
 		}
 		if c := &w.conns[e.Fd]; c.generation == e.Pad {
 			w.ready(c, e.Events)

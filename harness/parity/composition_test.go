@@ -163,7 +163,7 @@ func TestCompositionIsTheClientsOwnWork(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p, a := startPage(t, c.arm, c.lie)
-			k := &checker{arm: a, deployment: p, requests: a.Experiment.Load.Requests}
+			k := &checker{arm: a, deployment: p, requests: a.Experiment.Load.Requests, client: client}
 			for probe, find := range map[string]func(context.Context) []string{"answers": k.answers, "composition": k.composition, "origin_calls": k.originCalls} {
 				found := find(t.Context())
 				if len(c.probes) == 0 || probe != c.probes[0] {

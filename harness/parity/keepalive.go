@@ -32,7 +32,7 @@ func (c *checker) keepAlive(ctx context.Context) []string {
 }
 
 func (c *checker) keptAt(ctx context.Context, entry deploy.Entry, service string) []string {
-	transport := client.Transport.(*http.Transport).Clone()
+	transport := c.client.Transport.(*http.Transport).Clone()
 	transport.DisableKeepAlives = false
 	defer transport.CloseIdleConnections()
 	replicas := max(1, c.arm.Experiment.Application.Services.At(service).Replicas)

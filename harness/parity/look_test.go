@@ -16,6 +16,7 @@ func TestWhatWasSeen(t *testing.T) {
 	for arm, want := range map[string]string{
 		"direct":        "",
 		"plain-gateway": "gateway: fields, forwarding, keep_alive, request_id, via",
+		"secure":        "gateway: fields, forwarding, keep_alive, request_id, tls, tls, tls, via",
 		"gateway":       "gateway: fields, forwarding, keep_alive, key_auth, rate_limit, request_id, via",
 		"watching": "gateway: authorization=shadow, cors=shadow, fields, forwarding, introspection=shadow, jwt=shadow, keep_alive, key_auth=shadow, " +
 			"rate_limit=shadow, request_id, via",

@@ -153,7 +153,9 @@ func (c *checker) app(ctx context.Context) []string {
 		return nil
 	}
 	c.beside("app", "app=unix", "the kernel's table of Unix sockets", "application and sidecar have connections there")
-	keeping := &http.Client{Transport: &http.Transport{Proxy: nil}, Timeout: timeout}
+	transport := c.client.Transport.(*http.Transport).Clone()
+	transport.DisableKeepAlives = false
+	keeping := &http.Client{Transport: transport, Timeout: timeout}
 	defer keeping.CloseIdleConnections()
 	for _, entry := range c.deployment.Entries() {
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, entry.URL+c.first().Path, nil)

@@ -44,7 +44,7 @@ func (c *checker) mtls(ctx context.Context) []string {
 			found = append(found, fmt.Sprintf("%s: a TLS client without a certificate was served under mtls: %s", p.ID, m.MTLS))
 		}
 		if m.MTLS != topologies.MTLSOff {
-			found = append(found, c.shake(ctx, "inbound", p.ID, address)...)
+			found = append(found, c.shake(ctx, "inbound", p.ID, address, anybody())...)
 		}
 		return found
 	})

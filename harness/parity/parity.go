@@ -8,6 +8,7 @@ package parity
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -32,6 +33,7 @@ type checker struct {
 	arm        *topologies.Arm
 	deployment deploy.Deployment
 	requests   []topologies.Request
+	client     *http.Client // for the entries
 
 	mu     sync.Mutex
 	noted  []note
@@ -47,10 +49,10 @@ type probe struct {
 // Look runs every probe that applies to the arm: all at the same time, and then one by one those that count traffic or read what it leaves
 // behind.
 func Look(ctx context.Context, arm *topologies.Arm, d deploy.Deployment) Seen {
-	c := &checker{arm: arm, deployment: d, requests: arm.Experiment.Load.Requests}
 	if len(d.Entries()) == 0 {
 		return Seen{Failures: []Failure{{"answers", "the deployment has no entry"}}}
 	}
+	c := &checker{arm: arm, deployment: d, requests: arm.Experiment.Load.Requests, client: believing(d.Entries()[0].Roots)}
 	failures := run(ctx, []probe{
 		{"answers", c.answers},
 		{"hops", c.hops},

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"log"
@@ -36,6 +37,7 @@ topologies:
   direct: {}
   gateway: {gateway: {stages: {key_auth: on, rate_limit: {rate: 100k, burst: 10k}}}}
   plain-gateway: {gateway: {}}
+  secure: {gateway: {tls: on}}
   limited: {gateway: {stages: {rate_limit: {rate: 100k, burst: 10k}}}}
   shadow: {gateway: {stages: {key_auth: shadow, rate_limit: {mode: shadow, rate: 100k, burst: 10k}}}}
   mesh: {mesh: {sidecars: both, mtls: strict}}
@@ -74,6 +76,9 @@ type system struct {
 	believes string // a field that the gateway passes on as it came
 	dials    bool   // every request comes to the application on a connection of its own
 	closes   bool   // the entry ends the client's connection with every answer
+	plain    bool   // the entry speaks no TLS, declared or not
+	foreign  bool   // the entry's certificate is of nobody who is believed
+	old      bool   // the entry takes clients of TLS 1.1
 
 	guard *guard // the stages that are not above; nil: there is no gateway
 
@@ -81,6 +86,7 @@ type system struct {
 	peers   atomic.Int64
 	origin  *httptest.Server
 	entry   *httptest.Server
+	roots   string // whom the entry's clients believe
 	sidecar string
 	terms   func(*topologies.Mesh) // changes what the sidecar shows of itself
 	admin   *httptest.Server
@@ -112,7 +118,20 @@ func start(t *testing.T, arm string, lie func(*system)) (*system, *topologies.Ar
 	if s.inbound != nil {
 		s.sidecar = s.inbound()
 	}
-	s.origin, s.entry = httptest.NewServer(http.HandlerFunc(s.work)), httptest.NewServer(http.HandlerFunc(s.proxy))
+	s.origin, s.entry = httptest.NewServer(http.HandlerFunc(s.work)), httptest.NewUnstartedServer(http.HandlerFunc(s.proxy))
+	s.entry.Config.ErrorLog = log.New(io.Discard, "", 0)
+	if !a.EntryTLS() || s.plain {
+		s.entry.Start()
+	} else {
+		s.entry.TLS = &tls.Config{}
+		if s.old {
+			s.entry.TLS.MinVersion = tls.VersionTLS10
+		}
+		s.entry.StartTLS()
+	}
+	if a.EntryTLS() && !s.plain && !s.foreign {
+		s.roots = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.entry.Certificate().Raw}))
+	}
 	s.admin = httptest.NewServer(http.HandlerFunc(s.config))
 	t.Cleanup(func() { s.origin.Close(); s.entry.Close(); s.admin.Close() })
 	return s, a
@@ -172,7 +191,11 @@ func (s *system) proxy(w http.ResponseWriter, r *http.Request) {
 
 // fields is what the gateway makes of a client's.
 func (s *system) fields(r *http.Request) [][2]string {
-	all := [][2]string{{"X-Forwarded-For", "127.0.0.1"}, {"X-Forwarded-Proto", "http"}, {"X-Forwarded-Host", r.Host}}
+	scheme := "http"
+	if r.TLS != nil {
+		scheme = "https"
+	}
+	all := [][2]string{{"X-Forwarded-For", "127.0.0.1"}, {"X-Forwarded-Proto", scheme}, {"X-Forwarded-Host", r.Host}}
 	if s.believes != requestID {
 		all = append(all, [2]string{requestID, "made"})
 	}
@@ -207,7 +230,7 @@ func (s *system) report(w http.ResponseWriter, r *http.Request, honest bool) {
 
 func (s *system) Entries() []deploy.Entry {
 	if s.guard != nil {
-		return []deploy.Entry{{Name: "gateway-1", URL: s.entry.URL}}
+		return []deploy.Entry{{Name: "gateway-1", URL: s.entry.URL, Roots: s.roots}}
 	}
 	return []deploy.Entry{{Name: "shop", URL: s.entry.URL}}
 }
@@ -344,6 +367,12 @@ func TestLiesAreFound(t *testing.T) {
 		{"a call left out by chance", "mesh", func(_ *testing.T, s *system) {
 			s.doing = func(shop *workload.Probe) { shop.Calls[0].Made = false }
 		}, "work", "the call shop > stock was made false"},
+		{"an entry without the TLS that is declared", "secure", func(_ *testing.T, s *system) { s.plain = true },
+			"tls", "where tls is on"},
+		{"an entry by a certificate of somebody else's", "secure", func(_ *testing.T, s *system) { s.foreign = true },
+			"answers", "certificate signed by unknown authority"},
+		{"an entry that takes TLS 1.1", "secure", func(_ *testing.T, s *system) { s.old = true },
+			"tls", "a TLS 1.1 client was served where tls is on"},
 		{"authentication that does not act", "gateway", func(_ *testing.T, s *system) { s.keys = false },
 			"key_auth", "answered 200 where key_auth is on: 401 was due"},
 		{"authentication in shadow that acts", "shadow", func(_ *testing.T, s *system) { s.keys = true },

@@ -121,6 +121,7 @@ application:
 topologies:
   gateways: {gateway: {replicas: 2, stages: {key_auth: on, rate_limit: {rate: 100k, burst: 10k}}}}
   plain: {gateway: {}}
+  tls: {gateway: {tls: on}}
   limited: {gateway: {stages: {rate_limit: {rate: 100k, burst: 10k}}}}
   shadow: {gateway: {stages: {key_auth: shadow, rate_limit: {mode: shadow, rate: 100k, burst: 10k}}}}
   jwt: {gateway: {stages: {jwt: on}}}
@@ -128,7 +129,7 @@ topologies:
   guarded: {gateway: {stages: {cors: on, authorization: on, body_limit: {max: 64KiB}, access_log: on}}}
   watching: {gateway: {stages: {cors: shadow, jwt: shadow, introspection: shadow, authorization: shadow}}}
   terms: {gateway: {upstream: {balance: peak_ewma, retries: on, breaker: on, health: on, bulkhead: on}}}
-  everything: {extends: [gateways, jwt, introspection, guarded, terms, strict]}
+  everything: {extends: [gateways, tls, jwt, introspection, guarded, terms, strict]}
   client: {mesh: {sidecars: client, mtls: off}}
   server: {mesh: {sidecars: server, mtls: permissive}}
   permissive: {mesh: {sidecars: both, mtls: permissive}}
@@ -153,6 +154,7 @@ func everyArrangementIsWhatItSays(t *testing.T, d *process.Deployer) {
 	e, err := topologies.Parse("arrangements.yaml", []byte(arrangements))
 	require.NoError(t, err)
 	mistaken := map[string]struct{ as, probe string }{
+		"tls":                {"plain", "tls"},
 		"limited":            {"plain", "rate_limit"},
 		"shadow":             {"limited", "rate_limit"},
 		"jwt":                {"introspection", "introspection"},

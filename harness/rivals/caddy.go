@@ -33,12 +33,18 @@ const caddyJSON = `{
   "admin": {"disabled": true, "config": {"persist": false}},
   "logging": {"logs": {"default": {"level": "ERROR"}}},
   "apps": {
+{{- with .Entry}}
+    "tls": {"certificates": {"load_files": [{"certificate": "{{.Certificate}}", "key": "{{.Key}}"}]}},
+{{- end}}
     "http": {
       "servers": {
         "gateway": {
           "listen": ["{{.Listen}}"],
           "protocols": ["h1"],
           "automatic_https": {"disable": true},
+{{- if .Entry}}
+          "tls_connection_policies": [{"protocol_min": "tls1.2", "alpn": ["http/1.1"]}],
+{{- end}}
           "read_header_timeout": "{{.Header}}",
           "idle_timeout": "{{.KeepAlive}}",
           "max_header_bytes": {{.MaxHead}},
@@ -110,6 +116,14 @@ const caddyJSON = `{
 }
 `
 
+// scheme is how clients address the gateway.
+func (p *plan) scheme() string {
+	if p.Entry != nil {
+		return "https://"
+	}
+	return "http://"
+}
+
 func renderCaddy(p *plan) (process.RivalProgram, error) {
 	file, err := p.write(".json", caddyJSON)
 	return process.RivalProgram{
@@ -119,6 +133,6 @@ func renderCaddy(p *plan) (process.RivalProgram, error) {
 			// Where it keeps its state: it may have nothing of a user's.
 			"HOME=" + p.Private, "XDG_DATA_HOME=" + p.Private, "XDG_CONFIG_HOME=" + p.Private,
 		},
-		Ready: "http://" + p.Listen + caddyReady,
+		Ready: p.scheme() + p.Listen + caddyReady,
 	}, err
 }

@@ -160,6 +160,16 @@ static_resources:
             typed_config:
               "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router
               suppress_envoy_headers: true
+{{- with .Entry}}
+      transport_socket:
+        name: envoy.transport_sockets.tls
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext
+          common_tls_context:
+            tls_params: {tls_minimum_protocol_version: TLSv1_2, tls_maximum_protocol_version: TLSv1_3}
+            tls_certificates: [{certificate_chain: {filename: "{{.Certificate}}"}, private_key: {filename: "{{.Key}}"}}]
+            alpn_protocols: [http/1.1]
+{{- end}}
   clusters:
   - name: entry
     type: STATIC

@@ -21,6 +21,7 @@ func TestRenderings(t *testing.T) {
 	for _, r := range rivals.All() {
 		holds(t, r, "plain", topologies.GatewayStages{})
 		encrypts(t, r)
+		secures(t, r)
 		treats(t, r)
 	}
 	key := &topologies.StageMode{Mode: topologies.ModeOn}
@@ -59,6 +60,16 @@ func encrypts(t *testing.T, r rivals.Rival) {
 		s := inFront(r, dir)
 		s.Identity = "spiffe://mesh/ns/default/sa/app"
 		s.TLS = &process.RivalTLS{Certificate: "/private/g.crt", Key: "/private/g.key", Roots: "/private/roots.pem", Both: "/private/g.pem", Domain: "spiffe://mesh/"}
+		return found.Render(s)
+	})
+}
+
+// secures holds a rival that clients come to by TLS.
+func secures(t *testing.T, r rivals.Rival) {
+	matches(t, r, "tls", func(found rivals.Found, dir string) (process.RivalProgram, error) {
+		s := inFront(r, dir)
+		s.Gateway.TLS = topologies.ModeOn
+		s.Entry = &process.RivalTLS{Certificate: "/private/e.crt", Key: "/private/e.key", Roots: "/private/entry-roots.pem", Both: "/private/e.pem"}
 		return found.Render(s)
 	})
 }

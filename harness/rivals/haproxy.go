@@ -41,6 +41,11 @@ const haproxyCfg = `# {{.ID}}: HAProxy in the gateway's place, rendered by cross
 global
     nbthread {{.Workers}}
     fd-hard-limit 65536
+{{- if .Entry}}
+    ssl-default-bind-options ssl-min-ver TLSv1.2
+    ssl-default-bind-ciphersuites {{.Ciphers13}}
+    ssl-default-bind-ciphers {{.Ciphers12}}
+{{- end}}
 {{- if .TLS}}
     ssl-default-server-options ssl-min-ver TLSv1.3
     ssl-default-server-ciphersuites TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384
@@ -56,9 +61,9 @@ defaults
     unique-id-format %[uuid()]
 
 frontend gateway
-    bind {{.Listen}} backlog 4096
+    bind {{.Listen}} backlog 4096{{with .Entry}} ssl crt {{.Both}} alpn http/1.1{{end}}
     http-request set-header X-Forwarded-For %[src]
-    http-request set-header X-Forwarded-Proto http
+    http-request set-header X-Forwarded-Proto {{if .Entry}}https{{else}}http{{end}}
     http-request set-header X-Forwarded-Host %[req.hdr(Host)]
     http-request del-header X-Real-IP
     http-request del-header Forwarded

@@ -98,7 +98,15 @@ const nginxConf = `# {{.ID}}: nginx in the gateway's place, rendered by crossroa
         keepalive_timeout {{.Seconds .Pooled}};
     }
     server {
-        listen {{.Listen}} backlog=4096;
+        listen {{.Listen}}{{if .Entry}} ssl{{end}} backlog=4096;
+{{- with .Entry}}
+        ssl_protocols TLSv1.2 TLSv1.3;
+        ssl_conf_command Ciphersuites {{$.Ciphers13}};
+        ssl_ciphers {{$.Ciphers12}};
+        ssl_prefer_server_ciphers on;
+        ssl_certificate {{.Certificate}};
+        ssl_certificate_key {{.Key}};
+{{- end}}
         location / {
 {{- if .KeyAuth}}
             if ($consumer = "") {

@@ -23,6 +23,9 @@ func (p *plan) own(suffix string) (string, error) {
 	if t := p.TLS; t != nil {
 		v.TLS = &topologies.OwnTLS{Certificate: t.Certificate, Key: t.Key, Roots: t.Roots, Both: t.Both, Domain: t.Domain}
 	}
+	if t := p.Entry; t != nil {
+		v.Entry = &topologies.OwnTLS{Certificate: t.Certificate, Key: t.Key, Roots: t.Roots, Both: t.Both}
+	}
 	text, err := g.Config.Fill(v)
 	if err != nil {
 		return "", fmt.Errorf("the configuration of one's own: %w", err)
@@ -75,6 +78,9 @@ func open(arm *topologies.Arm, dir string) process.RivalSpec {
 	if arm.EntryEncrypts() {
 		s.Identity = "{{.Identity}}"
 		s.TLS = &process.RivalTLS{Certificate: "{{.TLS.Certificate}}", Key: "{{.TLS.Key}}", Roots: "{{.TLS.Roots}}", Both: "{{.TLS.Both}}", Domain: "{{.TLS.Domain}}"}
+	}
+	if arm.EntryTLS() {
+		s.Entry = &process.RivalTLS{Certificate: "{{.Entry.Certificate}}", Key: "{{.Entry.Key}}", Roots: "{{.Entry.Roots}}", Both: "{{.Entry.Both}}"}
 	}
 	return s
 }

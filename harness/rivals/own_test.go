@@ -26,23 +26,27 @@ load: {rates: [100], connections: 64}
 
 // TestOwnFileComesBack: what is rendered with variables and given back as a file of one's own is the rendered file again.
 func TestOwnFileComesBack(t *testing.T) {
+	entry := &process.RivalTLS{Certificate: "/private/e.crt", Key: "/private/e.key", Roots: "/private/entry-roots.pem", Both: "/private/e.pem"}
 	for _, r := range rivals.All() {
-		t.Run(r.Name, func(t *testing.T) {
-			name, text, e := open(t, r.Name)
-			require.Equal(t, "plain", strings.TrimSuffix(strings.TrimSuffix(name, filepath.Ext(name)), "-routes"))
-			require.NotContains(t, text, "127.0.0.1:", "an address that only one deployment has")
-			require.Contains(t, text, "{{")
-			var files []map[string]string
-			for _, arm := range e.Arms() {
-				dir := t.TempDir()
-				_, err := rivals.Found{Rival: r}.Render(process.RivalSpec{ID: "gateway-1", Gateway: *arm.Topology.Gateway, Listen: "127.0.0.1:8080", Admin: "127.0.0.1:9901",
-					Upstream: []string{"127.0.0.1:9000", "127.0.0.1:9001"}, Host: "app", Dir: dir, Private: "/private", Connections: 64})
-				require.NoError(t, err)
-				files = append(files, contents(t, dir))
-			}
-			require.Equal(t, files[0], files[1])
-		})
+		t.Run(r.Name, func(t *testing.T) { comesBack(t, r, "", nil) })
+		t.Run(r.Name+" by TLS", func(t *testing.T) { comesBack(t, r, ", tls: on", entry) })
 	}
+}
+
+func comesBack(t *testing.T, r rivals.Rival, besides string, entry *process.RivalTLS) {
+	name, text, e := open(t, r.Name+besides)
+	require.Equal(t, "plain", strings.TrimSuffix(strings.TrimSuffix(name, filepath.Ext(name)), "-routes"))
+	require.NotContains(t, text, "127.0.0.1:", "an address that only one deployment has")
+	require.Contains(t, text, "{{")
+	var files []map[string]string
+	for _, arm := range e.Arms() {
+		dir := t.TempDir()
+		_, err := rivals.Found{Rival: r}.Render(process.RivalSpec{ID: "gateway-1", Gateway: *arm.Topology.Gateway, Listen: "127.0.0.1:8080", Admin: "127.0.0.1:9901",
+			Upstream: []string{"127.0.0.1:9000", "127.0.0.1:9001"}, Host: "app", Entry: entry, Dir: dir, Private: "/private", Connections: 64})
+		require.NoError(t, err)
+		files = append(files, contents(t, dir))
+	}
+	require.Equal(t, files[0], files[1])
 }
 
 // open renders the plain topology with variables and makes it the other's own file.

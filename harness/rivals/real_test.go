@@ -21,6 +21,7 @@ import (
 	"crossroads/harness/parity"
 	"crossroads/harness/rivals"
 	workloads "crossroads/harness/workload"
+	"crossroads/results"
 	"crossroads/topologies"
 )
 
@@ -36,6 +37,7 @@ topologies:
   plain: {gateway: {use: RIVAL}}
   two: {gateway: {use: RIVAL, replicas: 2}}
   strict: {gateway: {use: RIVAL}, mesh: {mtls: strict}}
+  tls: {gateway: {use: RIVAL, tls: on}}
 load:
   rates: [100]
   requests:
@@ -86,7 +88,7 @@ func TestParity(t *testing.T) {
 			t.Parallel()
 			found := find(t, r.Name)
 			set := rivals.Set{r.Name: found}
-			passes(t, set, strings.ReplaceAll(shop, "RIVAL", r.Name), "plain", "two", "strict")
+			passes(t, set, strings.ReplaceAll(shop, "RIVAL", r.Name), "plain", "two", "strict", "tls")
 			if r.Name == "nginx" || r.Name == "haproxy" || r.Name == "envoy" {
 				passes(t, set, strings.ReplaceAll(sidecars, "RIVAL", r.Name), "strict", "plain", "front")
 			}
@@ -116,7 +118,12 @@ func passes(t *testing.T, set rivals.Set, experiment string, arms ...string) {
 		require.True(t, known)
 		running, err := d.Deploy(t.Context(), arm)
 		require.NoError(t, err, "%s: %s", name, notReady(err))
-		require.Empty(t, parity.Check(t.Context(), arm, running), name)
+		seen := parity.Look(t.Context(), arm, running)
+		require.Empty(t, seen.Failures, name)
+		if arm.EntryTLS() {
+			require.Contains(t, seen.Handshakes, results.Handshake{At: "entry", Process: "gateway-1", Seen: results.SeenByProbe, Version: "TLS 1.3",
+				Cipher: "TLS_AES_128_GCM_SHA256", Chain: 1}, name)
+		}
 		accepted(t, set, running)
 		pids := family(running)
 		require.NoError(t, running.Close(t.Context()))

@@ -22,6 +22,9 @@ log: {level: WARN}
 entryPoints:
   gateway:
     address: "{{.Listen}}"
+{{- if .Entry}}
+    http: {tls: {}}
+{{- end}}
     transport:
       respondingTimeouts: {readTimeout: {{.Body}}, idleTimeout: {{.KeepAlive}}}
   admin:
@@ -37,7 +40,11 @@ providers:
 // is refused with 401, by a list of addresses which no client has. Two keys in one request pass where one of them is known, and none
 // goes on. Limits are token buckets of each consumer, or address where nobody authenticates; what is less than half a
 // request too early waits for its token instead of being refused.
-const traefikRoutes = `http:
+const traefikRoutes = `{{with .Entry}}tls:
+  certificates: [{certFile: "{{.Certificate}}", keyFile: "{{.Key}}"}]
+  stores: {default: {defaultCertificate: {certFile: "{{.Certificate}}", keyFile: "{{.Key}}"}}}
+  options: {default: {minVersion: VersionTLS12, alpnProtocols: [http/1.1]}}
+{{end}}http:
   routers:
 {{- if .KeyAuth}}
 {{- range .Keys}}

@@ -36,6 +36,9 @@ func (l *layout) gateway(n *node) config.Gateway {
 	g.SetDefaults()
 	g.Version, g.Name, g.Listen, g.Admin.Address = 1, n.ID, []config.Listener{{Address: n.ports[portHTTP]}}, n.ports[portAdmin]
 	g.Drain.Grace, g.Ledger, g.Faults = units.Duration(drainGrace), ledgerOf(l.arm.Topology.Gateway.Ledger), l.told(n)
+	if n.entry != nil {
+		g.Listen[0].TLS = &config.TLS{Certificate: n.entry.Certificate, Key: n.entry.Key}
+	}
 	if l.encrypted() {
 		g.Identity = l.identity(n, gatewayID)
 	}

@@ -17,7 +17,8 @@ type node struct {
 	log    string
 	config string
 	access string    // its access log, where it writes one
-	tls    *RivalTLS // its certificate, where the deployer issues it
+	tls    *RivalTLS // its certificate in the mesh, where the deployer issues it
+	entry  *RivalTLS // a gateway's certificate for clients; nil: plaintext
 }
 
 // Purposes of ports, as deploy.Process shows them.
@@ -44,6 +45,7 @@ type layout struct {
 	addresses []string // every host:port taken
 	sockets   int      // Unix sockets named
 	private   string   // keys, tokens
+	believed  string   // by clients of the gateways: the authority's certificate in PEM; "": they speak plaintext
 	logs      string   // logs and rendered files
 }
 
@@ -247,8 +249,12 @@ func (l *layout) beside(among map[string][]*node, n *node) *node {
 // entries is where the driver comes in.
 func (l *layout) entries() []deploy.Entry {
 	var entries []deploy.Entry
+	scheme := "http://"
+	if l.arm.EntryTLS() {
+		scheme = "https://"
+	}
 	for _, g := range l.gateways {
-		entries = append(entries, deploy.Entry{Name: g.ID, URL: "http://" + g.ports[portHTTP]})
+		entries = append(entries, deploy.Entry{Name: g.ID, URL: scheme + g.ports[portHTTP], Roots: l.believed})
 	}
 	if len(entries) > 0 {
 		return entries

@@ -2,6 +2,8 @@ package process
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"net/http"
@@ -18,6 +20,16 @@ const (
 // prober asks processes whether they are ready. It keeps no connection open, for an idle one would still count among the sockets
 // that are measured later.
 var prober = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: tryTimeout}
+
+// proberOf is the prober, or one that believes in certificates of the roots only.
+func proberOf(roots string) *http.Client {
+	if roots == "" {
+		return prober
+	}
+	believed := x509.NewCertPool()
+	believed.AppendCertsFromPEM([]byte(roots))
+	return &http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: believed}}, Timeout: tryTimeout}
+}
 
 // awaitReady asks until the program answers as it should, and the process itself has the port: somebody else's program of the same
 // kind, on a port that it took in between, would answer as well. The error says what was heard last.
@@ -49,7 +61,7 @@ func ask(ctx context.Context, p program) error {
 	if err != nil {
 		return fmt.Errorf("asking for readiness: %w", err)
 	}
-	response, err := prober.Do(request)
+	response, err := proberOf(p.roots).Do(request)
 	if err != nil {
 		return err
 	}

@@ -36,6 +36,7 @@ type program struct {
 	args  []string
 	env   []string
 	ready string // URL that answers 200 when it serves
+	roots string // certificates in PEM that its own must be of, where that URL is https
 }
 
 // render writes the files of every node and says what to execute.
@@ -49,6 +50,9 @@ func (d *Deployer) render(l *layout) (map[string]program, error) {
 		return nil, fmt.Errorf("writing the experiment for the workload: %w", err)
 	}
 	if err := l.proveAll(); err != nil {
+		return nil, err
+	}
+	if err := l.proveEntries(); err != nil {
 		return nil, err
 	}
 	programs := map[string]program{}

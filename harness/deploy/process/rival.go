@@ -26,6 +26,7 @@ type RivalSpec struct {
 	Host     string    // name of the entry service
 	Identity string    // SPIFFE ID that an endpoint must prove; "" in plaintext
 	TLS      *RivalTLS // what it proves itself by to the endpoints; nil: plaintext
+	Entry    *RivalTLS // and to clients, who show no certificate; nil: plaintext
 	KeySet   string    // file of the keys that sign tokens: a JWK Set
 	Key      string    // and of the one key, in PEM
 	Dir      string    // for its configuration; kept with the run's logs
@@ -88,7 +89,7 @@ func (d *Deployer) rival(l *layout, n *node, use string) (program, error) {
 		ID: n.ID, Gateway: *l.arm.Topology.Gateway, Listen: n.ports[portHTTP], Admin: n.ports[portAdmin],
 		Upstream: l.addressesOf(l.entry()), Host: l.entry(), Dir: l.logs, Private: filepath.Clean(l.private),
 		CPUs: cpusFor(l.arm.Experiment.Placement, n.Kind), Connections: slices.Max(append([]int{1}, l.arm.Experiment.Load.Connections...)), TLS: n.tls,
-		KeySet: l.keySet(), Key: l.publicKey(),
+		KeySet: l.keySet(), Key: l.publicKey(), Entry: n.entry,
 	}
 	if s.TLS != nil {
 		s.Identity = serviceID + l.entry()
@@ -97,7 +98,7 @@ func (d *Deployer) rival(l *layout, n *node, use string) (program, error) {
 	if err != nil {
 		return program{}, fmt.Errorf("rendering %s as %s: %w", n.ID, use, err)
 	}
-	return program{path: p.Path, args: p.Args, env: p.Env, ready: p.Ready}, nil
+	return program{path: p.Path, args: p.Args, env: p.Env, ready: p.Ready, roots: l.believed}, nil
 }
 
 // rivalBeside renders a sidecar through a rival's renderer.
