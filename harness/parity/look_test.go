@@ -49,6 +49,19 @@ func TestWhatWasSeen(t *testing.T) {
 	require.Contains(t, seen.Handshakes[0].Cipher, "TLS_")
 }
 
+// TestForeignCertificate: no probe gets anywhere by a certificate of somebody else's, so that none passes on what it was told there.
+func TestForeignCertificate(t *testing.T) {
+	s, arm := start(t, "secure", func(s *system) { s.foreign, s.dials = true, true })
+	failed := map[string]string{}
+	for _, f := range Check(t.Context(), arm, s) {
+		failed[f.Probe] = f.Text
+	}
+	for _, probe := range []string{"answers", "hops", "work", "fields", "tls", "keep_alive"} {
+		require.Contains(t, failed[probe], "certificate signed by unknown authority", probe)
+	}
+	require.Zero(t, s.peers.Load(), "nothing was sent")
+}
+
 // told groups the features by place.
 func told(probes []results.Probe) string {
 	var parts []string
