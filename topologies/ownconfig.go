@@ -28,6 +28,7 @@ type OwnVariables struct {
 	TLS         *OwnTLS  // what the gateway proves itself by to endpoints; nil: plaintext
 	Entry       *OwnTLS  // and to clients, with tls: on; nil: plaintext
 	Private     string   // directory for PID files, sockets, caches: it is not kept
+	Access      string   // file for its access log, a line of JSON for each request; "": access_log is off
 	Connections int      // the most that the load opens
 }
 
@@ -37,7 +38,7 @@ type OwnTLS struct {
 	Domain                        string // of the identities that are believed
 }
 
-const ownVariables = "{{.ID}}, {{.Listen}}, {{.Admin}}, {{.Upstream}}, {{.Host}}, {{.Identity}}, {{.TLS}}, {{.Entry}}, {{.Private}}, {{.Connections}}, and {{host ...}} and {{port ...}} of an address"
+const ownVariables = "{{.ID}}, {{.Listen}}, {{.Admin}}, {{.Upstream}}, {{.Host}}, {{.Identity}}, {{.TLS}}, {{.Entry}}, {{.Private}}, {{.Access}}, {{.Connections}}, and {{host ...}} and {{port ...}} of an address"
 
 // Fill puts a deployment's values into the text. An error begins with the file's name, its line and, where known, its column.
 func (o *OwnConfig) Fill(v OwnVariables) (string, error) {
@@ -112,7 +113,7 @@ func (c *checker) ownConfig(path string, g *Gateway) {
 
 // sample has every variable, so that only what does not exist is a fault.
 func (c *checker) sample() OwnVariables {
-	v := OwnVariables{ID: "gateway-1", Listen: "127.0.0.1:1", Admin: "127.0.0.1:2", Host: c.e.Application.Entry, Private: "/private", Identity: "spiffe://mesh/x",
+	v := OwnVariables{ID: "gateway-1", Listen: "127.0.0.1:1", Admin: "127.0.0.1:2", Host: c.e.Application.Entry, Private: "/private", Access: "/private/access.log", Identity: "spiffe://mesh/x",
 		TLS: &OwnTLS{"c", "k", "r", "b", "d"}, Entry: &OwnTLS{Certificate: "c", Key: "k", Both: "b"}, Connections: 1}
 	for i := range max(1, min(MaxReplicas, c.e.Application.Services.At(c.e.Application.Entry).Replicas)) {
 		v.Upstream = append(v.Upstream, fmt.Sprintf("127.0.0.1:%d", 3+i))

@@ -26,6 +26,7 @@ type guard struct {
 	silent   bool              // exports no stages
 	unlisted bool              // the deployment does not list it
 	log      string            // file
+	line     string            // of the log: a format of path, method, consumer
 	config   string            // what /config shows
 	admin    *httptest.Server
 
@@ -35,7 +36,7 @@ type guard struct {
 
 func newGuard(t *testing.T, g *topologies.Gateway) *guard {
 	t.Helper()
-	s := &guard{does: map[string]string{}, says: map[string]string{}, counts: map[string]int{}}
+	s := &guard{does: map[string]string{}, says: map[string]string{}, line: `{"path":%q,"request":{"method":%q},"status":200,"consumer":%q}`, counts: map[string]int{}}
 	for _, stage := range g.Stages.All() {
 		s.does[stage.Name] = stage.Mode
 	}
@@ -103,7 +104,7 @@ func (g *guard) answers(w http.ResponseWriter, r *http.Request) bool {
 		g.mu.Lock()
 		f, err := os.OpenFile(g.log, os.O_APPEND|os.O_WRONLY, 0)
 		if err == nil {
-			fmt.Fprintf(f, "{\"path\":%q}\n", r.URL.Path)
+			fmt.Fprintf(f, g.line+"\n", r.URL.Path, r.Method, r.Header.Get("X-Api-Key"))
 			f.Close()
 		}
 		g.mu.Unlock()

@@ -1,15 +1,11 @@
 package parity
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
-	"math/rand/v2"
 	"net/http"
-	"os"
 	"strings"
-	"time"
 
 	"crossroads/harness/deploy"
 	"crossroads/proxies/config/units"
@@ -122,35 +118,6 @@ func (c *checker) bodyLimit(ctx context.Context) []string {
 			c.saw(topologies.StageBodyLimit, topologies.StageBodyLimit, fmt.Sprintf("a body of %s, and of a byte more", limit.Max), statuses(answered))
 		}
 		return nil
-	})
-}
-
-// logPatience is how long a line may take to the file: the log is written in the background.
-const logPatience = 3 * time.Second
-
-// accessLog looks for the line of a request that only this probe makes.
-func (c *checker) accessLog(ctx context.Context) []string {
-	g := c.arm.Topology.Gateway
-	if g == nil || g.Stages.Mode(topologies.StageAccessLog) == topologies.ModeOff {
-		return nil // that there is none, `stages` asks
-	}
-	return each(c.deployment.Entries(), func(entry deploy.Entry) []string {
-		p, known := c.gateway(entry)
-		if !known || p.Access == "" {
-			return one("%s keeps no access log where access_log is on", entry.Name)
-		}
-		logged := c.first()
-		logged.Path = fmt.Sprintf("/crossroads-logged-%x", rand.Uint64())
-		if _, err := c.ask(ctx, entry.URL, logged, 0); err != nil {
-			return one("a request to be logged at %s: %v", entry.Name, err)
-		}
-		c.saw(topologies.StageAccessLog, topologies.StageAccessLog, "the log's line of a request that only the probe makes", "it is there")
-		for until := time.Now().Add(logPatience); time.Now().Before(until); time.Sleep(10 * time.Millisecond) {
-			if text, err := os.ReadFile(p.Access); err == nil && bytes.Contains(text, []byte(`"path":"`+logged.Path+`"`)) {
-				return nil
-			}
-		}
-		return one("the access log of %s has no line of a request after %v", entry.Name, logPatience)
 	})
 }
 

@@ -28,16 +28,34 @@ const caddyReady = "/.well-known/crossroads-ready"
 
 // caddyJSON: Caddy replaces X-Forwarded-For, -Proto and -Host by itself, as no client is trusted. Keys are compared as they are; two in one
 // request are read as one, which nobody has. An endpoint's certificate is verified by its DNS name: Caddy reads no URI SAN. The lowest
-// version of TLS cannot be set here; sidecars speak 1.3 only.
+// version of TLS cannot be set here; sidecars speak 1.3 only. Its access log names a consumer only where it has authenticated somebody itself:
+// so the map says that it has. "metrics" stands with the server, where old versions want it and new ones still read it.
 const caddyJSON = `{
   "admin": {"disabled": true, "config": {"persist": false}},
-  "logging": {"logs": {"default": {"level": "ERROR"}}},
+  "logging": {
+    "logs": {
+{{- if .Access}}
+      "access": {
+        "include": ["http.log.access.gateway"],
+        "writer": {"output": "file", "filename": "{{.Access}}", "roll": false},
+        "encoder": {"format": "filter", "wrap": {"format": "json"}, "fields": {"request>headers": {"filter": "delete"}}}
+      },
+{{- end}}
+      "default": {"level": "ERROR"{{if .Access}}, "exclude": ["http.log.access"]{{end}}}
+    }
+  },
   "apps": {
 {{- with .Entry}}
     "tls": {"certificates": {"load_files": [{"certificate": "{{.Certificate}}", "key": "{{.Key}}"}]}},
 {{- end}}
     "http": {
       "servers": {
+        "admin": {
+          "listen": ["{{.Admin}}"],
+          "protocols": ["h1"],
+          "automatic_https": {"disable": true},
+          "routes": [{"match": [{"path": ["/metrics"]}], "handle": [{"handler": "metrics"}]}]
+        },
         "gateway": {
           "listen": ["{{.Listen}}"],
           "protocols": ["h1"],
@@ -48,6 +66,10 @@ const caddyJSON = `{
           "read_header_timeout": "{{.Header}}",
           "idle_timeout": "{{.KeepAlive}}",
           "max_header_bytes": {{.MaxHead}},
+          "metrics": {},
+{{- if .Access}}
+          "logs": {"default_logger_name": "gateway"},
+{{- end}}
           "routes": [
             {
               "match": [{"path": ["` + caddyReady + `"]}],
@@ -60,9 +82,9 @@ const caddyJSON = `{
                 {
                   "handler": "map",
                   "source": "{http.request.header.X-Api-Key}",
-                  "destinations": ["{consumer}"],
-                  "mappings": [{{range $i, $k := .Keys}}{{if $i}}, {{end}}{"input": "{{$k.Key}}", "outputs": ["{{$k.Consumer}}"]}{{end}}],
-                  "defaults": [""]
+                  "destinations": ["{consumer}"{{if .Access}}, "{http.auth.user.id}"{{end}}],
+                  "mappings": [{{range $i, $k := .Keys}}{{if $i}}, {{end}}{"input": "{{$k.Key}}", "outputs": ["{{$k.Consumer}}"{{if $.Access}}, "{{$k.Consumer}}"{{end}}]}{{end}}],
+                  "defaults": [""{{if .Access}}, ""{{end}}]
                 }
               ]
             },

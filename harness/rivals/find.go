@@ -20,6 +20,8 @@ type Found struct {
 	Rival
 	Path    string
 	Version string // such as 1.22.1
+
+	Uncounted bool // it was built without what shows what it counts
 }
 
 // beyondPath are directories that a user's PATH often lacks and where packages put servers.
@@ -38,11 +40,11 @@ func (r Rival) Find() (Found, error) {
 	if err != nil {
 		return Found{}, err
 	}
-	version, err := r.ask(path)
+	version, said, err := r.ask(path)
 	if err != nil {
 		return Found{}, err
 	}
-	return Found{Rival: r, Path: path, Version: version}, nil
+	return Found{Rival: r, Path: path, Version: version, Uncounted: !strings.Contains(said, r.counter)}, nil
 }
 
 func (r Rival) look() (string, error) {
@@ -94,18 +96,18 @@ func isScript(path string) bool {
 	return err == nil && string(head[:]) == "#!"
 }
 
-func (r Rival) ask(path string) (string, error) {
+func (r Rival) ask(path string) (version, answer string, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), versionTimeout)
 	defer cancel()
 	// nginx answers on stderr, the others on stdout.
 	said, err := exec.CommandContext(ctx, path, r.version...).CombinedOutput()
 	if err != nil {
-		return "", fmt.Errorf("asking %s for its version: %w", path, err)
+		return "", "", fmt.Errorf("asking %s for its version: %w", path, err)
 	}
 	if version := r.VersionIn(said); version != "" {
-		return version, nil
+		return version, string(said), nil
 	}
-	return "", fmt.Errorf("%s does not say its version: %q", path, said)
+	return "", "", fmt.Errorf("%s does not say its version: %q", path, said)
 }
 
 // VersionIn finds the version in what the program says of itself; "" where it is not there.
@@ -125,6 +127,7 @@ func (f Found) Render(s process.RivalSpec) (process.RivalProgram, error) {
 	if err != nil {
 		return process.RivalProgram{}, err
 	}
+	p.Uncounted = f.Uncounted
 	program, err := f.render(p)
 	program.Path = f.Path
 	return program, err

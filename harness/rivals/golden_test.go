@@ -28,6 +28,7 @@ func TestRenderings(t *testing.T) {
 	limit := &topologies.RateLimitStage{Mode: topologies.ModeOn, Rate: 100_000, Burst: 10_000}
 	shadow := &topologies.RateLimitStage{Mode: topologies.ModeShadow, Rate: 0.5, Burst: 3}
 	for _, r := range rivals.All() {
+		holds(t, r, "log", topologies.GatewayStages{AccessLog: key, KeyAuth: key})
 		if r.Name == "caddy" {
 			holds(t, r, "key", topologies.GatewayStages{KeyAuth: key})
 		} else {
@@ -50,6 +51,9 @@ func holds(t *testing.T, r rivals.Rival, name string, stages topologies.GatewayS
 	matches(t, r, name, func(found rivals.Found, dir string) (process.RivalProgram, error) {
 		s := inFront(r, dir)
 		s.Gateway.Stages = stages
+		if stages.AccessLog != nil {
+			s.Access = "/private/gateway-1.access.log"
+		}
 		return found.Render(s)
 	})
 }
@@ -124,6 +128,9 @@ func matches(t *testing.T, r rivals.Rival, name string, render func(found rivals
 		p, err := render(rivals.Found{Rival: r, Path: "/somewhere/" + r.Name}, dir)
 		require.NoError(t, err)
 		text := strings.Join(append([]string{p.Path}, p.Args...), " ") + "\n" + strings.Join(p.Env, " ") + "\nready: " + p.Ready + "\n"
+		if p.Out != "" {
+			text += "out: " + p.Out + "\n"
+		}
 		files, err := filepath.Glob(filepath.Join(dir, "*"))
 		require.NoError(t, err)
 		for _, file := range files {
@@ -163,7 +170,7 @@ func TestRefusals(t *testing.T) {
 		{"traefik", "key_auth: shadow", "traefik cannot do the stage key_auth"},
 		{"traefik", "rate_limit: shadow", "traefik cannot do the stage rate_limit"},
 		{"nginx", "key_auth: shadow", "there is no shadow"},
-		{"nginx", "access_log: on", "nginx cannot do the stage access_log"},
+		{"nginx", "cors: on", "nginx cannot do the stage cors"},
 		{"haproxy", "cors: shadow", "haproxy cannot do the stage cors"},
 		{"caddy", "jwt: on", "caddy cannot do the stage jwt: the program as released has none"},
 		{"nginx", "jwt: on", "nginx cannot do the stage jwt: only its commercial version"},

@@ -62,6 +62,13 @@ defaults
 
 frontend gateway
     bind {{.Listen}} backlog 4096{{with .Entry}} ssl crt {{.Both}} alpn http/1.1{{end}}
+{{- if .Access}}
+    log stdout len 4096 format raw local0 # it writes to no file by itself: the harness puts its output into one
+    log-format '{"time":"%tr","id":"%ID","method":"%HM","host":"%[var(txn.host),json(utf8s)]","path":"%[var(txn.path),json(utf8s)]","status":%ST,"reason":"%ts","client":"%ci",
+{{- if .Knows}}"consumer":"%[var(txn.consumer),json(utf8s)]",{{end}}"duration_ms":%Ta,"upstream_ms":%Tr,"retries":%rc,"endpoint":"%si:%sp","received_bytes":%U,"sent_bytes":%B}'
+    http-request set-var(txn.host) req.hdr(Host)
+    http-request set-var(txn.path) path
+{{- end}}
     http-request set-header X-Forwarded-For %[src]
     http-request set-header X-Forwarded-Proto {{if .Entry}}https{{else}}http{{end}}
     http-request set-header X-Forwarded-Host %[req.hdr(Host)]
@@ -121,13 +128,19 @@ backend entry
 backend {{.Name}}
     stick-table type {{if $.Knows}}string len 64{{else}}ipv6{{end}} size 100k expire 1m store http_req_rate({{.Milliseconds}})
 {{end}}
-frontend ready
+` + haproxyAdmin
+
+// haproxyAdmin is the page of counters, which are kept with or without it, and readiness. Some builds have no exporter.
+const haproxyAdmin = `frontend ready
     bind {{.Admin}}
+.if feature(PROMEX)
+    http-request use-service prometheus-exporter if { path /metrics }
+.endif
     http-request return status 200 content-type text/plain string ready
 `
 
 func renderHaproxy(p *plan) (process.RivalProgram, error) {
 	file, err := p.write(".cfg", haproxyCfg)
 	// -db: in the foreground. Every address is bound before one is served, so readiness on the one proves the other.
-	return process.RivalProgram{Args: []string{"-db", "-f", file}, Ready: "http://" + p.Admin + "/"}, err
+	return process.RivalProgram{Args: []string{"-db", "-f", file}, Ready: "http://" + p.Admin + "/", Out: p.Access}, err
 }

@@ -8,7 +8,7 @@ import (
 )
 
 func nginx() Rival {
-	return Rival{Name: "nginx", Get: "make rivals, or apt-get install nginx-light (Debian)", version: []string{"-v"}, says: `version: \S+/(\S+)`, refuse: nginxRefuses, does: []string{leastRequest}, render: renderNginx, beside: besideNginx}
+	return Rival{Name: "nginx", Get: "make rivals, or apt-get install nginx-light (Debian)", version: []string{"-V"}, says: `version: \S+/(\S+)`, counter: "http_stub_status_module", refuse: nginxRefuses, does: []string{leastRequest}, render: renderNginx, beside: besideNginx}
 }
 
 func nginxRefuses(s topologies.GatewayStages) *refusal {
@@ -85,6 +85,11 @@ const nginxConf = `# {{.ID}}: nginx in the gateway's place, rendered by crossroa
 {{- end}}
     limit_req_zone {{if .Only}}$only_{{.Only}}{{else if $.KeyAuth}}$consumer{{else}}$binary_remote_addr{{end}} zone={{.Name}}:10m rate={{.NginxRate}};
 {{- end}}
+{{- if .Access}}
+    log_format line escape=json '{"time":"$time_iso8601","id":"$request_id","method":"$request_method","host":"$http_host","path":"$uri","status":$status,'
+        '"client":"$remote_addr",{{if .KeyAuth}}"consumer":"$consumer",{{end}}"duration_s":$request_time,"upstream_s":"$upstream_response_time",'
+        '"endpoint":"$upstream_addr","received_bytes":$request_length,"sent_bytes":$bytes_sent}';
+{{- end}}
 
     upstream entry {
 {{- if .LeastRequest}}
@@ -106,6 +111,9 @@ const nginxConf = `# {{.ID}}: nginx in the gateway's place, rendered by crossroa
         ssl_prefer_server_ciphers on;
         ssl_certificate {{.Certificate}};
         ssl_certificate_key {{.Key}};
+{{- end}}
+{{- if .Access}}
+        access_log {{.Access}} line buffer=64k flush=200ms; # when the reference gateway writes, too
 {{- end}}
         location / {
 {{- if .KeyAuth}}
@@ -168,13 +176,21 @@ const nginxConf = `# {{.ID}}: nginx in the gateway's place, rendered by crossroa
         }
 {{- end}}
     }
-    server {
+` + nginxAdmin + `}
+`
+
+// nginxAdmin is the page of counters, which are kept with or without it where the program was built to, and readiness.
+const nginxAdmin = `    server {
         listen {{.Admin}};
+{{- if not .Uncounted}}
+        location = /metrics {
+            stub_status;
+        }
+{{- end}}
         location / {
             return 200 "ready\n";
         }
     }
-}
 `
 
 func renderNginx(p *plan) (process.RivalProgram, error) {

@@ -19,7 +19,7 @@ func (p *plan) own(suffix string) (string, error) {
 	if g.Config == nil || replaced[g.Use] != suffix {
 		return "", nil
 	}
-	v := topologies.OwnVariables{ID: p.ID, Listen: p.Listen, Admin: p.Admin, Upstream: p.Upstream, Host: p.Host, Identity: p.Identity, Private: p.Private, Connections: p.Connections}
+	v := topologies.OwnVariables{ID: p.ID, Listen: p.Listen, Admin: p.Admin, Upstream: p.Upstream, Host: p.Host, Identity: p.Identity, Private: p.Private, Access: p.Access, Connections: p.Connections}
 	if t := p.TLS; t != nil {
 		v.TLS = &topologies.OwnTLS{Certificate: t.Certificate, Key: t.Key, Roots: t.Roots, Both: t.Both, Domain: t.Domain}
 	}
@@ -54,6 +54,8 @@ func Rendered(arm *topologies.Arm) (name, text string, err error) {
 	defer os.RemoveAll(dir)
 	p, err := newPlan(open(arm, dir))
 	if err == nil {
+		found, _ := r.Find() // a program that is not here is taken to show what it counts
+		p.Uncounted = found.Uncounted
 		_, err = r.render(p)
 	}
 	if err != nil {
@@ -69,6 +71,9 @@ func open(arm *topologies.Arm, dir string) process.RivalSpec {
 	s := process.RivalSpec{ID: "{{.ID}}", Gateway: *arm.Topology.Gateway, Listen: "{{.Listen}}", Admin: "{{.Admin}}", Host: e.Application.Entry, Dir: dir,
 		Private: "{{.Private}}", CPUs: e.Placement.Proxies, Connections: 1}
 	s.Gateway.Config = nil
+	if declared(s.Gateway.Stages.Mode(topologies.StageAccessLog)) {
+		s.Access = "{{.Access}}"
+	}
 	for _, n := range e.Load.Connections {
 		s.Connections = max(s.Connections, n)
 	}

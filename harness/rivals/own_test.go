@@ -38,10 +38,14 @@ func comesBack(t *testing.T, r rivals.Rival, besides string, entry *process.Riva
 	require.Equal(t, "plain", strings.TrimSuffix(strings.TrimSuffix(name, filepath.Ext(name)), "-routes"))
 	require.NotContains(t, text, "127.0.0.1:", "an address that only one deployment has")
 	require.Contains(t, text, "{{")
+	found, err := r.Find()
+	if err != nil {
+		found.Rival = r
+	}
 	var files []map[string]string
 	for _, arm := range e.Arms() {
 		dir := t.TempDir()
-		_, err := rivals.Found{Rival: r}.Render(process.RivalSpec{ID: "gateway-1", Gateway: *arm.Topology.Gateway, Listen: "127.0.0.1:8080", Admin: "127.0.0.1:9901",
+		_, err := found.Render(process.RivalSpec{ID: "gateway-1", Gateway: *arm.Topology.Gateway, Listen: "127.0.0.1:8080", Admin: "127.0.0.1:9901",
 			Upstream: []string{"127.0.0.1:9000", "127.0.0.1:9001"}, Host: "app", Entry: entry, Dir: dir, Private: "/private", Connections: 64})
 		require.NoError(t, err)
 		files = append(files, contents(t, dir))

@@ -45,4 +45,5 @@ func TestRefusalsAreWhatDeployingSays(t *testing.T) {
 	require.Equal(t, len(refused), seen)
 	require.Contains(t, refused, "caddy rate_limit", "Caddy has no rate limit")
 	require.NotContains(t, refused, "haproxy rate_limit")
+	require.NotContains(t, refused, "caddy access_log")
 }

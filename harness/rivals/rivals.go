@@ -3,7 +3,7 @@
 //
 // Its one invariant: a rival does the work of the reference gateway, or it is refused by name. Same fields towards the application
 // (X-Forwarded-For, -Proto and -Host replaced, X-Request-Id made where the rival can, Via appended), pooled connections, round robin,
-// the same timeouts where there is such a timeout, as many workers as the reference gateway has CPUs, no access log; mutual TLS to sidecars
+// the same timeouts where there is such a timeout, as many workers as the reference gateway has CPUs, requests counted; mutual TLS to sidecars
 // by a certificate of the mesh. How each project's advice was followed stands in TUNING.md. A stage that a
 // rival has no honest equivalent for is an error before anything is started, never left out in silence. What stays different: only
 // the reference gateway starts a traceparent, and rivals are as strict about messages as they are.
@@ -27,6 +27,7 @@ type Rival struct {
 	Get     string                                  // how to come by the program
 	version []string                                // arguments that make it say its version
 	says    string                                  // where in its answer that stands: a regular expression with one group
+	counter string                                  // what stands in its answer where it was built to show what it counts; "": it always is
 	does    []string                                // of lacking: what is rendered for this one all the same
 	refuse  func(topologies.GatewayStages) *refusal // nil: it can do all that is declared
 	render  func(*plan) (process.RivalProgram, error)

@@ -53,10 +53,7 @@ backend service-{{.Service}}
 {{- with $.TLS}} ssl crt {{.Both}} ca-file {{.Roots}} verify required verifyhost {{$callee.Service}} sni str({{$callee.Service}}) alpn http/1.1{{end}}
 {{- end}}
 {{end}}
-frontend ready
-    bind {{.Admin}}
-    http-request return status 200 content-type text/plain string ready
-`
+` + haproxyAdmin
 
 func besideHaproxy(p *sidecarPlan) (process.RivalProgram, error) {
 	file, err := p.write(".cfg", besideHaproxyCfg)

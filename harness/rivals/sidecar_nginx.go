@@ -89,13 +89,7 @@ const besideNginxConf = `# {{.ID}}: nginx beside {{.Service}}, rendered by cross
         }
     }
 {{- end}}
-    server {
-        listen {{.Admin}};
-        location / {
-            return 200 "ready\n";
-        }
-    }
-}
+` + nginxAdmin + `}
 `
 
 func besideNginx(p *sidecarPlan) (process.RivalProgram, error) {

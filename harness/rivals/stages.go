@@ -120,7 +120,6 @@ const (
 // lacking are the stages and terms for which no rival's configuration is rendered, with the reason. A rival that gets one names it in
 // its does.
 var lacking = map[string]string{
-	topologies.StageAccessLog:     "no access log with the fields of the reference gateway's is rendered for rivals",
 	topologies.StageCORS:          "answering preflights is not rendered for rivals",
 	topologies.StageIntrospection: "asking an authorization server about tokens is not rendered for rivals",
 	topologies.StageAuthorization: "rules of who may do what are not rendered for rivals",

@@ -19,6 +19,18 @@ func traefik() Rival {
 const traefikYAML = `# {{.ID}}: Traefik in the gateway's place, rendered by crossroads.
 global: {checkNewVersion: false, sendAnonymousUsage: false}
 log: {level: WARN}
+metrics: {prometheus: {entryPoint: admin}}
+{{- if .Access}}
+accessLog:
+  filePath: "{{.Access}}"
+  format: json
+  bufferingSize: 10000 # lines; about what the reference gateway keeps before it drops some
+  fields:
+    defaultMode: drop
+    names: {StartUTC: keep, RequestMethod: keep, RequestHost: keep, RequestPath: keep, DownstreamStatus: keep, ClientHost: keep, RouterName: keep, Duration: keep, Overhead: keep,
+      OriginDuration: keep, RetryAttempts: keep, ServiceAddr: keep, RequestContentSize: keep, DownstreamContentSize: keep}
+    headers: {defaultMode: drop{{if .KeyAuth}}, names: {X-Consumer-Name: keep}{{end}}}
+{{- end}}
 entryPoints:
   gateway:
     address: "{{.Listen}}"

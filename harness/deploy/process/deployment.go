@@ -120,7 +120,7 @@ func (r *deployment) start(ctx context.Context, wave []*node, programs map[strin
 // launch has the supervisor start one process.
 func (r *deployment) launch(p *running) error {
 	return r.sup.send(command{
-		Do: doStart, ID: p.node.ID, Path: p.program.path, Args: p.program.args, Dir: r.layout.private, Log: p.node.log,
+		Do: doStart, ID: p.node.ID, Path: p.program.path, Args: p.program.args, Dir: r.layout.private, Log: p.node.log, Out: p.program.out,
 		Env:  append([]string{markName + "=" + r.mark()}, p.program.env...),
 		CPUs: cpusFor(r.layout.arm.Experiment.Placement, p.node.Kind),
 	})

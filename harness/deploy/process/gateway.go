@@ -51,12 +51,20 @@ func (l *layout) gateway(n *node) config.Gateway {
 			setRoute(declared, r)
 		}
 	}
-	if declared.Stages.AccessLog != nil {
-		n.access = filepath.Join(l.private, n.ID+".access.log") // a line for each request: too much to be kept with a run
+	if l.keepsLog(n) {
 		g.Log.Access = n.access
 	}
 	g.Stages = l.stages(declared.Stages)
 	return g
+}
+
+// keepsLog gives a gateway the file of its access log, where one is declared.
+func (l *layout) keepsLog(n *node) bool {
+	if l.arm.Topology.Gateway.Stages.AccessLog == nil {
+		return false
+	}
+	n.access = filepath.Join(l.private, n.ID+".access.log") // a line for each request: too much to be kept with a run
+	return true
 }
 
 // tries is how often a request is tried in all where retries are on.

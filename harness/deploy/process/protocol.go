@@ -35,6 +35,7 @@ type command struct {
 	Env     []string `json:"env,omitempty"`
 	Dir     string   `json:"dir,omitempty"`
 	Log     string   `json:"log,omitempty"` // file that takes stdout and stderr
+	Out     string   `json:"out,omitempty"` // file that takes stdout instead
 	CPUs    []int    `json:"cpus,omitempty"`
 	Signal  int      `json:"signal,omitempty"`
 	Grace   int64    `json:"grace_ns,omitempty"`

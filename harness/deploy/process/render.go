@@ -37,6 +37,7 @@ type program struct {
 	env   []string
 	ready string // URL that answers 200 when it serves
 	roots string // certificates in PEM that its own must be of, where that URL is https
+	out   string // file that takes its standard output; "": the node's log
 }
 
 // render writes the files of every node and says what to execute.

@@ -33,6 +33,8 @@ type RivalSpec struct {
 	Private  string    // for whatever must not be kept: PID files, sockets, caches
 	CPUs     []int     // CPUs it is bound to; empty: all are shared
 
+	Access string // file of its access log, a line for each request; "": it keeps none
+
 	Connections int // the most that the load opens at a time
 }
 
@@ -76,6 +78,7 @@ type RivalProgram struct {
 	Args  []string
 	Env   []string // beside the deployment's mark
 	Ready string   // URL; 200 from it means ready
+	Out   string   // file that takes its standard output; "": its log, as standard error
 }
 
 // rival renders a gateway through its renderer. Everything a rival cannot do in this place is a clear error, not a silent difference
@@ -94,11 +97,14 @@ func (d *Deployer) rival(l *layout, n *node, use string) (program, error) {
 	if s.TLS != nil {
 		s.Identity = serviceID + l.entry()
 	}
+	if l.keepsLog(n) {
+		s.Access = n.access
+	}
 	p, err := renderer.Render(s)
 	if err != nil {
 		return program{}, fmt.Errorf("rendering %s as %s: %w", n.ID, use, err)
 	}
-	return program{path: p.Path, args: p.Args, env: p.Env, ready: p.Ready, roots: l.believed}, nil
+	return program{path: p.Path, args: p.Args, env: p.Env, ready: p.Ready, roots: l.believed, out: p.Out}, nil
 }
 
 // rivalBeside renders a sidecar through a rival's renderer.

@@ -1,6 +1,7 @@
 package process
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -113,18 +114,23 @@ func (s *supervisor) start(c command) (pid int, err error) {
 		return 0, fmt.Errorf("opening the input of %s: %w", c.ID, err)
 	}
 	defer null.Close()
-	log, err := os.OpenFile(c.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	log, err := appendTo(c.Log)
 	if err != nil {
 		return 0, fmt.Errorf("opening the log of %s: %w", c.ID, err)
 	}
 	defer log.Close()
+	out, err := appendTo(cmp.Or(c.Out, c.Log))
+	if err != nil {
+		return 0, fmt.Errorf("opening the output of %s: %w", c.ID, err)
+	}
+	defer out.Close()
 	restore, err := place(c.CPUs)
 	if err != nil {
 		return 0, fmt.Errorf("placing %s on CPUs %v: %w", c.ID, c.CPUs, err)
 	}
 	defer restore()
 	pid, err = syscall.ForkExec(c.Path, append([]string{c.Path}, c.Args...), &syscall.ProcAttr{
-		Dir: c.Dir, Env: c.Env, Files: []uintptr{null.Fd(), log.Fd(), log.Fd()},
+		Dir: c.Dir, Env: c.Env, Files: []uintptr{null.Fd(), out.Fd(), log.Fd()},
 		Sys: &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL},
 	})
 	if err != nil {
@@ -132,6 +138,10 @@ func (s *supervisor) start(c command) (pid int, err error) {
 	}
 	s.children[c.ID], s.names[pid] = pid, c.ID
 	return pid, nil
+}
+
+func appendTo(file string) (*os.File, error) {
+	return os.OpenFile(file, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 }
 
 // reaped is told of every child that ended, adopted ones included.
