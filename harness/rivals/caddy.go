@@ -1,6 +1,7 @@
 package rivals
 
 import (
+	"fmt"
 	"strconv"
 
 	"crossroads/harness/deploy/process"
@@ -26,7 +27,8 @@ func caddyRefuses(s topologies.GatewayStages) *refusal {
 // another address would prove nothing of this one. It costs every request one comparison of paths.
 const caddyReady = "/.well-known/crossroads-ready"
 
-// caddyJSON: Caddy replaces X-Forwarded-For, -Proto and -Host by itself, as no client is trusted. Keys are compared as they are; two in one
+// caddyJSON: Caddy replaces X-Forwarded-For and -Proto by itself, as no client is trusted. Host and X-Forwarded-Host are set, because from
+// 2.11 on it would put the endpoint's address into both where it speaks TLS to it. Keys are compared as they are; two in one
 // request are read as one, which nobody has. An endpoint's certificate is verified by its DNS name: Caddy reads no URI SAN. The lowest
 // version of TLS cannot be set here; sidecars speak 1.3 only. Its access log names a consumer only where it has authenticated somebody itself:
 // so the map says that it has. "metrics" stands with the server, where old versions want it and new ones still read it.
@@ -106,8 +108,10 @@ const caddyJSON = `{
                   "load_balancing": {"selection_policy": {"policy": "{{if .LeastRequest}}least_conn{{else}}round_robin{{end}}"}},
                   "headers": {
                     "request": {
-                      "set": {"X-Request-Id": ["{http.request.uuid}"]{{if .KeyAuth}}, "X-Consumer-Name": ["{consumer}"]{{end}}},
+                      "set": {"Host": ["{http.request.hostport}"], "X-Forwarded-Host": ["{http.request.hostport}"], "X-Request-Id": ["{http.request.uuid}"]{{if .KeyAuth}}, "X-Consumer-Name": ["{consumer}"]{{end}}},
+{{- if not .LeavesVia}}
                       "add": {"Via": ["1.1 caddy"]},
+{{- end}}
                       "delete": ["X-Real-Ip", "Forwarded"{{if .KeyAuth}}, "X-Api-Key"{{end}}]
                     }
                   },
@@ -157,4 +161,14 @@ func renderCaddy(p *plan) (process.RivalProgram, error) {
 		},
 		Ready: p.scheme() + p.Listen + caddyReady,
 	}, err
+}
+
+// leavesVia says whether the program appends to Via without being told: Caddy does from 2.10 on, and a second entry would be a hop that
+// there is not.
+func (f Found) leavesVia() bool {
+	var major, minor int
+	if _, err := fmt.Sscanf(f.Version, "%d.%d", &major, &minor); err != nil {
+		return false
+	}
+	return f.Name == "caddy" && (major > 2 || major == 2 && minor >= 10)
 }

@@ -127,7 +127,7 @@ func (f Found) Render(s process.RivalSpec) (process.RivalProgram, error) {
 	if err != nil {
 		return process.RivalProgram{}, err
 	}
-	p.Uncounted = f.Uncounted
+	p.Uncounted, p.LeavesVia = f.Uncounted, f.leavesVia()
 	program, err := f.render(p)
 	program.Path = f.Path
 	return program, err

@@ -34,6 +34,7 @@ type terms struct {
 	Root    bool // the harness runs as root
 
 	Uncounted bool // the program was built without what shows what it counts
+	LeavesVia bool // it appends to Via by itself
 
 	// The reference gateway's defaults, so that a change there changes the rivals too.
 	Header    time.Duration // for a whole request head
