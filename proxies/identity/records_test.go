@@ -2,6 +2,7 @@ package identity
 
 import (
 	"crypto/tls"
+	"io"
 	"net"
 	"sync/atomic"
 	"testing"
@@ -39,21 +40,16 @@ func TestAMessageIsOneRecord(t *testing.T) {
 		_, _ = client.Read(make([]byte, 1)) // the tickets that follow the handshake, and the first byte
 	}()
 	require.NoError(t, <-shaken)
-	message := make([]byte, 8<<10)
-	read := func(c *tls.Conn) {
-		for n := 0; n < len(message); {
-			m, err := c.Read(message[n:])
-			if err != nil {
-				return
-			}
-			n += m
-		}
-	}
 	one := func(counter *atomic.Int64, from, to *tls.Conn) int64 {
 		before := counter.Load()
-		go read(to)
+		read := make(chan error, 1)
+		go func() {
+			_, err := io.ReadFull(to, make([]byte, 8<<10))
+			read <- err
+		}()
 		_, err := from.Write(make([]byte, 8<<10))
 		require.NoError(t, err)
+		require.NoError(t, <-read)
 		return counter.Load() - before
 	}
 	_, err := server.Write([]byte{0})
