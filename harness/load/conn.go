@@ -132,7 +132,7 @@ func (w *worker) release(c *conn) {
 // connected ends a dial that succeeded or failed.
 func (w *worker) connected(c *conn) {
 	if err := dialError(c.fd); err != nil {
-		w.refused(c)
+		w.refused(c, ErrRefused)
 		return
 	}
 	if c.group.entry.tls != nil {
@@ -157,11 +157,11 @@ func (w *worker) opened(c *conn) {
 }
 
 // refused ends a connection that did not come about.
-func (w *worker) refused(c *conn) {
+func (w *worker) refused(c *conn, why *Error) {
 	flight := c.flight
 	w.shut(c)
 	if flight != none {
-		w.end(flight, outcome{}, ErrRefused)
+		w.end(flight, outcome{}, why)
 	}
 	w.serveWaiting(c.group)
 }

@@ -33,10 +33,14 @@ func (w *worker) settle() {
 			unix.Close(s.fd)
 		case s.err != nil:
 			c.state = connecting // the socket is the worker's again
-			w.refused(c)
+			why := ErrRefused
+			if time.Now().After(s.until) { // silence is no refusal
+				why = ErrTimeout
+			}
+			w.refused(c, why)
 		case w.poll.add(c.fd, unix.EPOLLIN|unix.EPOLLRDHUP, c.tag, c.generation) != nil:
 			c.state = connecting
-			w.refused(c)
+			w.refused(c, ErrRefused)
 		default:
 			w.opened(c)
 		}
