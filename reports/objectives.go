@@ -33,7 +33,7 @@ func (b *book) meets(c *cell) (answer, string) {
 		if !ok {
 			return unknown, "too few samples for " + o.Text
 		}
-		if !holds(o, v) {
+		if !o.Holds(v) {
 			return misses, o.Text
 		}
 	}
@@ -56,20 +56,6 @@ func measure(o results.Objective, trials []*trial, times *hdrhistogram.Histogram
 		return float64(done+declared) / float64(planned), planned > 0
 	}
 	return 0, false
-}
-
-func holds(o results.Objective, v float64) bool {
-	switch o.Op {
-	case "<":
-		return v < o.Value
-	case "<=":
-		return v <= o.Value
-	case ">":
-		return v > o.Value
-	case ">=":
-		return v >= o.Value
-	}
-	return false
 }
 
 // highestRate is the highest rate up to which every rate that was run met the objectives. The note says what came after it: the

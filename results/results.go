@@ -278,6 +278,21 @@ type Objective struct {
 	Value    float64 `json:"value"` // seconds for p, share 0-1 otherwise
 }
 
+// Holds says whether a value meets the objective; an operator that is none is met by nothing.
+func (o Objective) Holds(v float64) bool {
+	switch o.Op {
+	case "<":
+		return v < o.Value
+	case "<=":
+		return v <= o.Value
+	case ">":
+		return v > o.Value
+	case ">=":
+		return v >= o.Value
+	}
+	return false
+}
+
 // Exclusion is an arm that parity kept out of a round.
 type Exclusion struct {
 	Round int    `json:"round"`

@@ -9,7 +9,7 @@ import (
 )
 
 func caddy() Rival {
-	return Rival{Name: "caddy", Get: "make rivals, or apt-get install caddy (Debian)", version: []string{"version"}, says: `^v?(\d\S*)`, refuse: caddyRefuses, does: []string{leastRequest}, render: renderCaddy}
+	return Rival{Name: "caddy", Get: "make rivals, or apt-get install caddy (Debian)", version: []string{"version"}, says: `^v?(\d\S*)`, refuse: caddyRefuses, does: []string{leastRequest}, leavesVia: caddyLeavesVia, render: renderCaddy}
 }
 
 func caddyRefuses(s topologies.GatewayStages) *refusal {
@@ -163,12 +163,9 @@ func renderCaddy(p *plan) (process.RivalProgram, error) {
 	}, err
 }
 
-// leavesVia says whether the program appends to Via without being told: Caddy does from 2.10 on, and a second entry would be a hop that
-// there is not.
-func (f Found) leavesVia() bool {
+// caddyLeavesVia: from 2.10 on Caddy appends to Via without being told, and a second entry would be a hop that there is not.
+func caddyLeavesVia(version string) bool {
 	var major, minor int
-	if _, err := fmt.Sscanf(f.Version, "%d.%d", &major, &minor); err != nil {
-		return false
-	}
-	return f.Name == "caddy" && (major > 2 || major == 2 && minor >= 10)
+	_, err := fmt.Sscanf(version, "%d.%d", &major, &minor)
+	return err == nil && (major > 2 || major == 2 && minor >= 10)
 }

@@ -21,7 +21,13 @@ type Found struct {
 	Path    string
 	Version string // such as 1.22.1
 
+	facts
+}
+
+// facts are what a program's answer about its version says of how it has to be configured.
+type facts struct {
 	Uncounted bool // it was built without what shows what it counts
+	LeavesVia bool // it appends to Via by itself
 }
 
 // beyondPath are directories that a user's PATH often lacks and where packages put servers.
@@ -44,7 +50,7 @@ func (r Rival) Find() (Found, error) {
 	if err != nil {
 		return Found{}, err
 	}
-	return Found{Rival: r, Path: path, Version: version, Uncounted: !strings.Contains(said, r.counter)}, nil
+	return Found{Rival: r, Path: path, Version: version, facts: facts{Uncounted: !strings.Contains(said, r.counter), LeavesVia: r.leavesVia != nil && r.leavesVia(version)}}, nil
 }
 
 func (r Rival) look() (string, error) {
@@ -127,7 +133,7 @@ func (f Found) Render(s process.RivalSpec) (process.RivalProgram, error) {
 	if err != nil {
 		return process.RivalProgram{}, err
 	}
-	p.Uncounted, p.LeavesVia = f.Uncounted, f.leavesVia()
+	p.facts = f.facts
 	program, err := f.render(p)
 	program.Path = f.Path
 	return program, err

@@ -55,7 +55,7 @@ func Rendered(arm *topologies.Arm) (name, text string, err error) {
 	p, err := newPlan(open(arm, dir))
 	if err == nil {
 		found, _ := r.Find() // a program that is not here is taken to show what it counts
-		p.Uncounted, p.LeavesVia = found.Uncounted, found.leavesVia()
+		p.facts = found.facts
 		_, err = r.render(p)
 	}
 	if err != nil {

@@ -33,8 +33,7 @@ type terms struct {
 	Workers int  // processes or threads that serve: as many as the reference proxy would use
 	Root    bool // the harness runs as root
 
-	Uncounted bool // the program was built without what shows what it counts
-	LeavesVia bool // it appends to Via by itself
+	facts
 
 	// The reference gateway's defaults, so that a change there changes the rivals too.
 	Header    time.Duration // for a whole request head

@@ -23,15 +23,16 @@ import (
 
 // Rival is one proxy that can stand in the gateway's place.
 type Rival struct {
-	Name    string                                  // after `use:`, and of its program
-	Get     string                                  // how to come by the program
-	version []string                                // arguments that make it say its version
-	says    string                                  // where in its answer that stands: a regular expression with one group
-	counter string                                  // what stands in its answer where it was built to show what it counts; "": it always is
-	does    []string                                // of lacking: what is rendered for this one all the same
-	refuse  func(topologies.GatewayStages) *refusal // nil: it can do all that is declared
-	render  func(*plan) (process.RivalProgram, error)
-	beside  func(*sidecarPlan) (process.RivalProgram, error) // nil: it is not rendered as a sidecar
+	Name      string                                  // after `use:`, and of its program
+	Get       string                                  // how to come by the program
+	version   []string                                // arguments that make it say its version
+	says      string                                  // where in its answer that stands: a regular expression with one group
+	counter   string                                  // what stands in its answer where it was built to show what it counts; "": it always is
+	does      []string                                // of lacking: what is rendered for this one all the same
+	leavesVia func(version string) bool               // whether it appends to Via by itself; nil: never
+	refuse    func(topologies.GatewayStages) *refusal // nil: it can do all that is declared
+	render    func(*plan) (process.RivalProgram, error)
+	beside    func(*sidecarPlan) (process.RivalProgram, error) // nil: it is not rendered as a sidecar
 }
 
 // refusal names a stage, or a term of the upstream, that a rival cannot do, and why.

@@ -20,7 +20,7 @@ type sidecarPlan struct {
 // RenderSidecar implements process.RivalRenderer.
 func (f Found) RenderSidecar(s process.RivalSidecar) (process.RivalProgram, error) {
 	p := &sidecarPlan{RivalSidecar: s, terms: newTerms(s.CPUs), LeastRequest: s.Mesh.Balance == "least_request", Breaker: s.Mesh.Breaker == "on"}
-	p.Uncounted, p.LeavesVia = f.Uncounted, f.leavesVia()
+	p.facts = f.facts
 	all := []string{s.Inbound, s.Admin, s.App}
 	if s.Ingress != "" {
 		all = append(all, s.Ingress)

@@ -21,7 +21,7 @@ func Ask(t *results.Trial, objectives []results.Objective) (Answer, string) {
 		if !ok {
 			return Unknown, "no evidence: too few samples for " + o.Text
 		}
-		if !holds(o, v) {
+		if !o.Holds(v) {
 			return Misses, fmt.Sprintf("misses %s: %s", o.Text, metric(o).Format(v))
 		}
 	}
@@ -36,16 +36,4 @@ func metric(o results.Objective) results.Metric {
 		return results.Achieved()
 	}
 	return results.TimeQuantile(results.Response, o.Quantile/100)
-}
-
-func holds(o results.Objective, v float64) bool {
-	switch o.Op {
-	case "<":
-		return v < o.Value
-	case "<=":
-		return v <= o.Value
-	case ">":
-		return v > o.Value
-	}
-	return v >= o.Value
 }
