@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+
+	"crossroads/topologies"
 )
 
 // latencyDevice takes the longest time that a processor may need to wake up, in microseconds, and holds it for as long as it is open
@@ -26,4 +28,14 @@ func stayAwake(device string) (io.Closer, error) {
 		return nil, fmt.Errorf("keeping idle processors awake: %w", err)
 	}
 	return f, nil
+}
+
+// keepAwake does what a placement declares, until the returned function is called. Where it cannot, the run's environment says so.
+func keepAwake(p topologies.Placement) (rest func()) {
+	if p.Awake {
+		if awake, err := stayAwake(latencyDevice); err == nil {
+			return func() { _ = awake.Close() }
+		}
+	}
+	return func() {}
 }

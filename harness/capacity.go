@@ -114,6 +114,7 @@ func (s CapacitySession) search(ctx context.Context, run *results.Run, binaries 
 	if err != nil {
 		return nil, err
 	}
+	defer keepAwake(s.Experiment.Placement)()
 	runner := Runner{Experiment: s.Experiment, Run: run, Deployer: deployer, Executable: s.Executable, Grace: stepGrace, arrivals: arrivals}
 	stepping := &stepping{runner: &runner, recorded: capacity.Recorded(made), deployed: map[string]bool{}}
 	return capacity.Carry(ctx, &run.Plan, stepping.try, func(arm string, rate float64, text string) {

@@ -66,6 +66,7 @@ func (s DuetSession) play(ctx context.Context, run *results.Run) (ci.Decision, e
 		Experiment: s.Experiment, Rules: s.Rules, Scenario: s.Scenario, Run: run,
 		Deployers: deployers, Executable: s.Executable, Note: s.Note, Pairs: s.Pairs,
 	}
+	defer keepAwake(s.Experiment.Placement)()
 	return duet.Do(ctx)
 }
 

@@ -66,11 +66,7 @@ func (s Session) carryOut(ctx context.Context, run *results.Run, binaries map[st
 	if err != nil {
 		return Summary{}, err
 	}
-	if s.Experiment.Placement.Awake {
-		if awake, err := stayAwake(latencyDevice); err == nil { // where not, the environment says so
-			defer awake.Close()
-		}
-	}
+	defer keepAwake(s.Experiment.Placement)()
 	runner := Runner{
 		Experiment: s.Experiment, Run: run, Deployer: deployer, Executable: s.Executable,
 		Keep: run.Plan.KeptAlive, Progress: s.Progress,
