@@ -13,6 +13,7 @@ import (
 	"crossroads/proxies/config/units"
 	"crossroads/results"
 	"crossroads/results/stats"
+	"crossroads/topologies"
 )
 
 // Rules is a file of rules, such as gates.yaml.
@@ -29,13 +30,15 @@ type Rules struct {
 
 // Scenario is one comparison: a program at work in a topology, under a load.
 type Scenario struct {
-	Program     string             `yaml:"program,omitempty"` // gateway or sidecar: which one is there in two versions
-	Experiment  string             `yaml:"experiment"`        // a file, or the name of a ready experiment
-	Topology    string             `yaml:"topology"`
-	Rate        units.Count        `yaml:"rate"` // per second, for both versions together
-	Connections int                `yaml:"connections,omitempty"`
-	Metrics     strict.Map[Margin] `yaml:"metrics"` // primary: by these the gate decides
-	Report      []string           `yaml:"report,omitempty"`
+	Program     string      `yaml:"program,omitempty"` // gateway or sidecar: which one is there in two versions
+	Experiment  string      `yaml:"experiment"`        // a file, or the name of a ready experiment
+	Topology    string      `yaml:"topology"`
+	Rate        units.Count `yaml:"rate"` // per second, for both versions together
+	Connections int         `yaml:"connections,omitempty"`
+	// Placement gives both versions the same CPUs, instead of what the experiment declares; none: the experiment's.
+	Placement *topologies.Placement `yaml:"placement,omitempty"`
+	Metrics   strict.Map[Margin]    `yaml:"metrics"` // primary: by these the gate decides
+	Report    []string              `yaml:"report,omitempty"`
 }
 
 // Margin is how much worse a primary metric may become.

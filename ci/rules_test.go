@@ -29,7 +29,7 @@ func TestTheStandardRules(t *testing.T) {
 func TestWarnsOfBlocksThatAreTooShort(t *testing.T) {
 	r := Standard()
 	require.Empty(t, r.Warnings("forward"))
-	r.Block = 500_000_000
+	r.Block = 250_000_000
 	w := r.Warnings("forward")
 	require.Len(t, w, 1)
 	require.Contains(t, w[0], "service-p99 needs 368 samples a block and 250 are due on each side")

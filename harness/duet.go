@@ -52,6 +52,9 @@ func DuetExperiment(from *topologies.Experiment, rules *ci.Rules, name string) (
 	}
 	e := *from
 	e.Name, e.Faults = name, nil // versions are compared undisturbed
+	if s.Placement != nil {
+		e.Placement = *s.Placement
+	}
 	e.Topologies.Clear()
 	for _, arm := range []string{ci.Baseline, ci.Candidate, ci.Again} {
 		e.Topologies.Set(arm, topology)

@@ -75,7 +75,7 @@ func (s DuetSession) open() (*results.Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	environment.Placement = placement(s.Experiment.Placement)
+	placed(&environment, s.Experiment.Placement)
 	if environment.Binaries, err = hashBinaries(s.programs()); err != nil {
 		return nil, err
 	}

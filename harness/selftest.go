@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/HdrHistogram/hdrhistogram-go"
+
 	"crossroads/ci"
 	"crossroads/harness/deploy"
 	"crossroads/harness/deploy/process"
@@ -90,6 +92,7 @@ func (s SelfTest) open(e *topologies.Experiment) (*results.Run, error) {
 	if err != nil {
 		return nil, err
 	}
+	placed(&environment, e.Placement)
 	if environment.Binaries, err = hashBinaries(s.Programs); err != nil {
 		return nil, err
 	}
@@ -168,6 +171,7 @@ func (s SelfTest) collect(ctx context.Context, e *topologies.Experiment, run *re
 	if err != nil {
 		return nil, err
 	}
+	defer keepAwake(e.Placement)()
 	for began := time.Now(); s.Budget == 0 || time.Since(began) < s.Budget; {
 		trials, _, err := run.Trials()
 		if err != nil {
@@ -227,15 +231,24 @@ func (s SelfTest) known(run *results.Run) ([]injection, error) {
 
 // size makes the changes once the first A/A pairs have said what the baseline costs, and writes them down.
 func (s SelfTest) size(run *results.Run, trials []results.Trial) ([]injection, error) {
+	var pairs []ci.Pair
+	for _, p := range ci.Pairs(trials) {
+		if p.AA && p.Usable() {
+			pairs = append(pairs, p)
+		}
+	}
+	if len(pairs) < pilot {
+		return nil, nil
+	}
 	level := func(name string) float64 {
 		m, _ := ci.MetricNamed(name)
 		var values []float64
-		for _, p := range ci.Pairs(trials) {
-			if left, _, ok := p.Levels(m); ok && p.AA && p.Usable() {
+		for _, p := range pairs {
+			if left, _, ok := p.Levels(m); ok {
 				values = append(values, left)
 			}
 		}
-		if len(values) < pilot {
+		if len(values) == 0 {
 			return 0
 		}
 		return stats.Median(values)
@@ -246,12 +259,19 @@ func (s SelfTest) size(run *results.Run, trials []results.Trial) ([]injection, e
 	}
 	spin := func(d time.Duration) string { return fmt.Sprintf("spin=%dns", d.Nanoseconds()) }
 	seconds := func(v float64) time.Duration { return time.Duration(v * float64(time.Second)) }
-	// A delay of more than 1% of the requests lifts the p99 to about where the delayed ones are: half of them at p50 + delay.
-	delay := seconds(1.10*p99 - p50)
+	var delays []float64
+	for _, p := range pairs {
+		service, err := p.Left.Times[results.Service].Decode()
+		if err != nil {
+			return nil, fmt.Errorf("sizing a delay by trial %s: %w", p.Left.ID, err)
+		}
+		delays = append(delays, delayFor(service, 0.10, delayedShare))
+	}
+	delay := seconds(stats.Median(delays))
 	changes := []injection{
 		{ci.Injected{Metric: "cpu-" + s.Program, Size: "+5%", Pairs: s.Rules.Looks[0]}, spin(time.Duration(0.05 * cpu))},
 		{ci.Injected{Metric: "service-p50", Size: "+3%", Pairs: s.Rules.Looks[min(1, len(s.Rules.Looks)-1)]}, spin(seconds(0.03 * p50))},
-		{ci.Injected{Metric: "service-p99", Size: "+10%", Pairs: s.Rules.Looks[len(s.Rules.Looks)-1]}, fmt.Sprintf("delay=%dns share=0.015", delay.Nanoseconds())},
+		{ci.Injected{Metric: "service-p99", Size: "+10%", Pairs: s.Rules.Looks[len(s.Rules.Looks)-1]}, fmt.Sprintf("delay=%dns share=%g", delay.Nanoseconds(), delayedShare)},
 	}
 	arms := append([]string{}, injectedArms...)
 	random := rand.New(rand.NewPCG(run.Plan.Seed, mix("blind", 0, s.Scenario, 0)))
@@ -267,6 +287,25 @@ func (s SelfTest) size(run *results.Run, trials []results.Trial) ([]injection, e
 		return nil, fmt.Errorf("writing which changes are injected: %w", err)
 	}
 	return changes, nil
+}
+
+// delayedShare of all requests are delayed to lift the p99.
+const delayedShare = 0.015
+
+// delayFor is how much a share of the requests, above 1%, must be delayed to lift the p99 by a change such as 0.10, in seconds. Where
+// F is the share of undelayed requests above a time, the lifted p99 t is where (1-share) F(t) + share F(t-delay) = 1%.
+func delayFor(service *hdrhistogram.Histogram, change, share float64) float64 {
+	const tail = 0.01
+	lifted := (1 + change) * float64(results.Quantile(service, 1-tail))
+	above := 0.0 // of the undelayed requests, share above the lifted p99
+	for _, bar := range service.Distribution() {
+		if float64(bar.From) > lifted {
+			above += float64(bar.Count)
+		}
+	}
+	above /= float64(service.TotalCount())
+	among := (tail - (1-share)*above) / share // of the delayed ones, share that must be above it
+	return (lifted - float64(results.Quantile(service, 1-among))) / 1e9
 }
 
 // deployers make one for each change. The program is the same file on both sides; a script of one line gives it the change, so that

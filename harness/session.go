@@ -110,21 +110,27 @@ func (s Session) environment(binaries map[string]string, used rivals.Set) (resul
 	if err != nil {
 		return environment, err
 	}
-	environment.Placement = placement(s.Experiment.Placement)
+	placed(&environment, s.Experiment.Placement)
 	environment.Warnings = append(environment.Warnings, s.Experiment.Warnings()...)
-	if s.Experiment.Placement.Awake {
-		awake, err := stayAwake(latencyDevice)
-		if err != nil {
-			environment.Warnings = append(environment.Warnings, err.Error()+": they sleep, so what nobody claims of a request's time is larger; run it as root")
-		} else {
-			_ = awake.Close()
-		}
-	}
 	// With the rivals': a run is not resumed with another nginx.
 	all := used.Programs()
 	maps.Copy(all, binaries)
 	environment.Binaries, err = hashBinaries(all)
 	return environment, err
+}
+
+// placed records which CPUs went to whom, and with a warning where processors will sleep that should not.
+func placed(environment *results.Environment, p topologies.Placement) {
+	environment.Placement = placement(p)
+	if !p.Awake {
+		return
+	}
+	awake, err := stayAwake(latencyDevice)
+	if err != nil {
+		environment.Warnings = append(environment.Warnings, err.Error()+": they sleep, so times and their spread are larger; run it as root")
+		return
+	}
+	_ = awake.Close()
 }
 
 // placement says in words which CPUs went to whom.
