@@ -68,6 +68,16 @@ func (p Pair) flip() Pair {
 	return p
 }
 
+// worse is the pair with the right side's level of a metric raised by a share, or lowered where higher is better.
+func (p Pair) worse(m results.Metric, by float64) Pair {
+	left, right, ok := p.Levels(m)
+	if right *= 1 + by; m.Better == "higher" {
+		right /= (1 + by) * (1 + by)
+	}
+	p.flipped, p.levels = false, map[string]levels{m.Name: {left, right, ok}}
+	return p
+}
+
 // Usable says whether the pair is evidence.
 func (p *Pair) Usable() bool { return len(p.Dropped) == 0 }
 

@@ -3,9 +3,14 @@ package ci
 import (
 	"fmt"
 	"io"
+	"maps"
+	"math"
 	"math/rand/v2"
+	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"crossroads/results"
 	"crossroads/results/stats"
@@ -20,17 +25,27 @@ type Injected struct {
 	Pairs  int    `json:"pairs"`  // of the look by which it should be found
 }
 
+// Aimed is the size of the change that was aimed at, as a share; 0 where none is written down.
+func (i Injected) Aimed() float64 {
+	size, err := strconv.ParseFloat(strings.TrimSuffix(i.Size, "%"), 64)
+	if err != nil {
+		return 0
+	}
+	return size / 100
+}
+
 // Study is what stored pairs say of a gate: how often it fails where nothing changed, and how often it finds what was injected.
 type Study struct {
-	Scenario  string `json:"scenario"`
-	AA        int    `json:"aa_pairs"`
-	Dropped   int    `json:"dropped_rounds"`
-	Resamples int    `json:"resamples"`
-	Seed      uint64 `json:"seed"`
-	False     Rate   `json:"false_failures"`
-	Open      Rate   `json:"inconclusive_without_change"`
-	LiveFalse Rate   `json:"live_false_failures"`
-	Found     []Find `json:"injected"`
+	Scenario  string  `json:"scenario"`
+	AA        int     `json:"aa_pairs"`
+	Dropped   int     `json:"dropped_rounds"`
+	Resamples int     `json:"resamples"`
+	Round     float64 `json:"round_seconds"` // from the start of one round to that of the next, median: deploying included
+	Seed      uint64  `json:"seed"`
+	False     Rate    `json:"false_failures"`
+	Open      Rate    `json:"inconclusive_without_change"`
+	LiveFalse Rate    `json:"live_false_failures"`
+	Found     []Find  `json:"injected"`
 }
 
 // Rate is how many of so many comparisons, with the interval of Clopper and Pearson. Resampled comparisons share their pairs: their
@@ -60,19 +75,36 @@ type Find struct {
 	Detected Rate    `json:"detected"` // by this metric alone, at the look it should be found by or before, resampled
 	Live     Rate    `json:"live"`     // the same, in comparisons of pairs that ran one after the other
 	Power    []Power `json:"power"`
+	Curve    []Point `json:"curve"` // what would be found of larger and smaller changes, by the look at which this one should be
 }
 
 // Power is the share of resampled comparisons that have found a change by a look.
 type Power struct {
 	Pairs    int  `json:"pairs"`
+	Rounds   int  `json:"rounds"` // with the A/A ones among them
 	Detected Rate `json:"detected"`
 }
+
+// Resamples is how many comparisons are made from the stored pairs for each rate.
+const Resamples = 2000
+
+// Point is the share of comparisons that find a change of exactly this size: A/A pairs whose one side is made worse by it afterwards,
+// which leaves the noise as it was.
+type Point struct {
+	Change   float64 `json:"change"` // relative
+	Pairs    int     `json:"pairs"`
+	Rounds   int     `json:"rounds"`
+	Detected Rate    `json:"detected"`
+}
+
+// curveSteps are the sizes of a curve, as multiples of the size that is aimed at.
+var curveSteps = []float64{0, 0.25, 0.5, 0.75, 1, 1.25, 1.5}
 
 // Examine studies the pairs of a self-test. Comparisons without a change take pairs of the baseline against itself and flip each at
 // random, which leaves every true ratio at zero and the noise as it was. Comparisons with one take the pairs that had it, in a random
 // order. A/A pairs for the noise rule are drawn beside them.
 func (r *Rules) Examine(scenario string, trials []results.Trial, injected []Injected, resamples int, seed uint64) Study {
-	study := Study{Scenario: scenario, Resamples: resamples, Seed: seed}
+	study := Study{Scenario: scenario, Resamples: resamples, Seed: seed, Round: roundLength(trials)}
 	s, _ := r.Scenarios.Get(scenario)
 	e := &examination{rules: r, scenario: s, random: rand.New(rand.NewPCG(seed, 0x57ad)), study: &study}
 	e.aa = e.usable(trials, Again)
@@ -83,6 +115,29 @@ func (r *Rules) Examine(scenario string, trials []results.Trial, injected []Inje
 	}
 	return study
 }
+
+// roundLength is the median time from the start of one round to that of the next, in seconds; 0 of fewer than two rounds. The pauses
+// between sittings are few beside it.
+func roundLength(trials []results.Trial) float64 {
+	began := map[int]time.Time{}
+	for _, t := range trials {
+		if first, known := began[t.Round]; !known || t.Started.Before(first) {
+			began[t.Round] = t.Started
+		}
+	}
+	starts := slices.SortedFunc(maps.Values(began), time.Time.Compare)
+	var lengths []float64
+	for i := 1; i < len(starts); i++ {
+		lengths = append(lengths, starts[i].Sub(starts[i-1]).Seconds())
+	}
+	if len(lengths) == 0 {
+		return 0
+	}
+	return stats.Median(lengths)
+}
+
+// noisePairs is how many A/A pairs a gate has at a look.
+func (r *Rules) noisePairs(look int) int { return max(minAA, (look-1)/(r.AAEvery-1)) }
 
 type examination struct {
 	rules    *Rules
@@ -140,17 +195,46 @@ func (e *examination) decide(s Scenario, pairs, aa []Pair) Decision {
 	return d
 }
 
-// draw takes n pairs at random without putting any back, and flips each at random where the sides are the same.
+// draw takes n pairs at random without putting any back. Where the sides are the same, each is flipped so that either comes first every
+// second time, as in a gate: which of them keep their sides is as random as their order.
 func (e *examination) draw(from []Pair, n int, flip bool) []Pair {
-	drawn := make([]Pair, 0, n)
-	for _, i := range e.random.Perm(len(from))[:min(n, len(from))] {
-		p := from[i]
-		if flip && e.random.IntN(2) == 0 {
-			p = p.flip()
+	shuffled := make([]Pair, 0, len(from))
+	for _, i := range e.random.Perm(len(from)) {
+		shuffled = append(shuffled, from[i])
+	}
+	if !flip {
+		drawn, _ := lineUp(shuffled, n)
+		return drawn
+	}
+	drawn := shuffled[:min(n, len(shuffled))]
+	for i, begin := 0, e.random.IntN(2); i < len(drawn); i++ {
+		if drawn[i].leftFirst() != ((i+begin)%2 == 0) {
+			drawn[i] = drawn[i].flip()
 		}
-		drawn = append(drawn, p)
 	}
 	return drawn
+}
+
+// lineUp takes the first n pairs of which neither order makes up more than a gate allows, and leaves the rest in its order. Where there
+// are too few of one order it takes what there is.
+func lineUp(from []Pair, n int) (taken, rest []Pair) {
+	room := [2]int{n - int(math.Ceil(minOrder*float64(n)))}
+	room[1] = room[0]
+	var passed []Pair
+	for _, p := range from {
+		order := 0
+		if p.leftFirst() {
+			order = 1
+		}
+		switch {
+		case len(taken) == n || room[order] == 0:
+			passed = append(passed, p)
+		default:
+			taken, room[order] = append(taken, p), room[order]-1
+		}
+	}
+	missing := min(n-len(taken), len(passed))
+	return append(taken, passed[:missing]...), passed[missing:]
 }
 
 func (e *examination) withoutChange(resamples int) {
@@ -191,31 +275,73 @@ func (e *examination) with(i Injected, pairs []Pair, resamples int) Find {
 	only.Metrics.Clear()
 	margin, _ := e.scenario.Metrics.Get(i.Metric)
 	only.Metrics.Set(i.Metric, margin)
-	noise := func(pairs int) int { return max(minAA, (pairs-1)/(e.rules.AAEvery-1)) }
 	for _, look := range e.rules.Looks {
-		if len(pairs) < look || len(e.aa) < noise(look) {
+		noise := e.rules.noisePairs(look)
+		if len(pairs) < look || len(e.aa) < noise {
 			break
 		}
 		found := 0
 		for range resamples {
-			if e.decide(only, e.draw(pairs, look, false), e.draw(e.aa, noise(look), true)).Verdict == Fail {
+			if e.decide(only, e.draw(pairs, look, false), e.draw(e.aa, noise, true)).Verdict == Fail {
 				found++
 			}
 		}
-		f.Power = append(f.Power, Power{look, newRate(found, resamples)})
+		f.Power = append(f.Power, Power{look, look + noise, newRate(found, resamples)})
 		if look <= i.Pairs {
 			f.Detected = newRate(found, resamples)
 		}
 	}
+	f.Curve = e.curve(i, only, resamples)
 	live, found := 0, 0
-	for at := 0; at+i.Pairs <= len(pairs) && i.Pairs > 0; at += i.Pairs {
-		live++
-		if e.decide(only, pairs[at:at+i.Pairs], e.draw(e.aa, noise(i.Pairs), false)).Verdict == Fail {
+	for rest := pairs; i.Pairs > 0 && len(rest) >= i.Pairs; live++ {
+		var one []Pair
+		one, rest = lineUp(rest, i.Pairs)
+		if e.decide(only, one, e.meanwhile(one[0].Round, e.rules.noisePairs(i.Pairs))).Verdict == Fail {
 			found++
 		}
 	}
 	f.Live = newRate(found, live)
 	return f
+}
+
+// curve is what is found of changes by one metric whose size is known exactly.
+func (e *examination) curve(i Injected, only Scenario, resamples int) []Point {
+	m, known := MetricNamed(i.Metric)
+	size := i.Aimed()
+	noise := e.rules.noisePairs(i.Pairs)
+	if !known || size == 0 || i.Pairs == 0 || len(e.aa) < i.Pairs+noise {
+		return nil
+	}
+	var curve []Point
+	for _, step := range curveSteps {
+		p := Point{Change: step * size, Pairs: i.Pairs, Rounds: i.Pairs + noise}
+		found := 0
+		for range resamples {
+			drawn := e.draw(e.aa, p.Rounds, true)
+			for k := range i.Pairs {
+				drawn[k] = drawn[k].worse(m, p.Change)
+			}
+			if e.decide(only, drawn[:i.Pairs], drawn[i.Pairs:]).Verdict == Fail {
+				found++
+			}
+		}
+		p.Detected = newRate(found, resamples)
+		curve = append(curve, p)
+	}
+	return curve
+}
+
+// meanwhile are the n A/A pairs that ran from a round on, or the last ones where so many no longer follow.
+func (e *examination) meanwhile(round, n int) []Pair {
+	at := slices.IndexFunc(e.aa, func(p Pair) bool { return p.Round >= round })
+	if last := max(0, len(e.aa)-n); at < 0 || at > last {
+		at = last
+	}
+	return e.aa[at:min(at+n, len(e.aa))]
+}
+
+func (s *Study) length(p Power) time.Duration {
+	return time.Duration(float64(p.Rounds) * s.Round * float64(time.Second)).Round(time.Second)
 }
 
 // Text writes the study for a terminal, and as the summary that is kept beside the pairs.
@@ -235,7 +361,12 @@ func (s *Study) Text(w io.Writer) error {
 	}
 	for _, f := range s.Found {
 		for _, p := range f.Power {
-			fmt.Fprintf(&b, "power  %s %s  %d pairs: %s\n", f.Metric, f.Size, p.Pairs, p.Detected)
+			fmt.Fprintf(&b, "power  %s %s  %d pairs, %s with the A/A rounds: %s\n", f.Metric, f.Size, p.Pairs, s.length(p), p.Detected)
+		}
+	}
+	for _, f := range s.Found {
+		for _, p := range f.Curve {
+			fmt.Fprintf(&b, "a change of exactly %s in %s  %d pairs: %s\n", signed(p.Change), f.Metric, p.Pairs, p.Detected)
 		}
 	}
 	_, err := io.WriteString(w, b.String())

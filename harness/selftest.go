@@ -62,14 +62,14 @@ func (s SelfTest) Do(ctx context.Context) (*results.Run, ci.Study, error) {
 	if err := run.Begin(time.Now()); err != nil {
 		return run, ci.Study{}, err
 	}
-	injected, err := s.collect(ctx, e, run)
+	err = s.collect(ctx, e, run)
 	if ctx.Err() != nil {
 		err = ctx.Err()
 	}
 	if err = errors.Join(err, run.End(time.Now(), ending(err))); err != nil {
 		return run, ci.Study{}, err
 	}
-	study, err := s.examine(run, injected)
+	study, err := ci.StudyOf(run)
 	return run, study, err
 }
 
@@ -157,46 +157,46 @@ func (s SelfTest) plan(e *topologies.Experiment) (results.Plan, error) {
 }
 
 // collect runs rounds until the budget is used up or none is left.
-func (s SelfTest) collect(ctx context.Context, e *topologies.Experiment, run *results.Run) ([]injection, error) {
+func (s SelfTest) collect(ctx context.Context, e *topologies.Experiment, run *results.Run) error {
 	d := &Duet{Experiment: e, Rules: s.Rules, Scenario: s.Scenario, Run: run, Executable: s.Executable, Note: func(string) {}}
 	if err := d.prepare(); err != nil {
-		return nil, err
+		return err
 	}
 	baseline, err := process.New(process.Config{Binaries: s.Programs, Dir: filepath.Join(run.Dir, results.LogsDir, ci.Baseline)})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	d.Deployers = map[string]deploy.Deployer{ci.Baseline: baseline, ci.Again: baseline}
 	injected, err := s.known(run)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer keepAwake(e.Placement)()
 	for began := time.Now(); s.Budget == 0 || time.Since(began) < s.Budget; {
 		trials, _, err := run.Trials()
 		if err != nil {
-			return injected, err
+			return err
 		}
 		if injected == nil {
 			if injected, err = s.size(run, trials); err != nil {
-				return nil, err
+				return err
 			}
 		}
 		if injected != nil && len(d.Deployers) == 2 {
 			if err := s.deployers(d, run, injected); err != nil {
-				return injected, err
+				return err
 			}
 		}
 		planned, attempt, left := nextOf(run.Plan, trials, injected == nil)
 		if !left {
-			return injected, nil
+			return nil
 		}
 		if err := d.round(ctx, planned, attempt); err != nil {
-			return injected, err
+			return err
 		}
 		s.Note(fmt.Sprintf("round %d of %d recorded", planned[0].Round, run.Plan.Rounds))
 	}
-	return injected, nil
+	return nil
 }
 
 // nextOf is next, of the A/A rounds alone where the changes have no size yet.
@@ -334,19 +334,4 @@ func (s SelfTest) deployers(d *Duet, run *results.Run, injected []injection) err
 		}
 	}
 	return nil
-}
-
-// resamples is how many comparisons are made from the stored pairs for each rate.
-const resamples = 2000
-
-func (s SelfTest) examine(run *results.Run, injected []injection) (ci.Study, error) {
-	trials, _, err := run.Trials()
-	if err != nil {
-		return ci.Study{}, err
-	}
-	var of []ci.Injected
-	for _, i := range injected {
-		of = append(of, i.Injected)
-	}
-	return s.Rules.Examine(s.Scenario, trials, of, resamples, run.Plan.Seed), nil
 }

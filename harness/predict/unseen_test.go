@@ -9,8 +9,8 @@ import (
 	"crossroads/topologies"
 )
 
-// TestUnseenGraphsAreMadeOfMeasuredParts: the five graphs by which predictions are verified are unlike those that they are learnt from,
-// and yet made of nothing else; each is quick to measure.
+// TestUnseenGraphsAreMadeOfMeasuredParts: the graphs by which predictions are verified, and those on which the model was practised, are
+// unlike those that it is learnt from, and yet made of nothing else; each is quick to measure.
 func TestUnseenGraphsAreMadeOfMeasuredParts(t *testing.T) {
 	known := map[string]bool{}
 	for _, name := range []string{"chain", "fanout", "single", "storefront"} {
@@ -33,6 +33,10 @@ func TestUnseenGraphsAreMadeOfMeasuredParts(t *testing.T) {
 	files, err := filepath.Glob("../../topologies/unseen/*.yaml")
 	require.NoError(t, err)
 	require.Len(t, files, 5)
+	practice, err := filepath.Glob("../../topologies/practice/*.yaml")
+	require.NoError(t, err)
+	require.Len(t, practice, 5)
+	files = append(files, practice...)
 	for _, file := range files {
 		e, err := topologies.Load(file)
 		require.NoError(t, err)

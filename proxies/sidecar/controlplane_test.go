@@ -138,7 +138,10 @@ func (r *running) load(service string, clients int) *load { return r.paced(servi
 
 // paced is load of rate calls a second by each client. Calls are due at fixed times, those of one client between those of the others: if
 // all came at once, every moment would need as many connections as there are clients, and a handshake for each that was given up since.
+//
+// It begins once the sidecar knows the service: ready means that a snapshot is in force, which may be older than what was just declared.
 func (r *running) paced(service string, clients int, rate float64) *load {
+	require.Eventually(r.t, func() bool { _, fault := r.catalog.find([]byte(service)); return fault == nil }, 20*time.Second, time.Millisecond)
 	l := &load{declared: rate * float64(clients), began: time.Now()}
 	pace := time.Duration(float64(time.Second) / rate)
 	stop := make(chan struct{})

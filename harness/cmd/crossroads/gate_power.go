@@ -1,52 +1,61 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"crossroads/ci"
 	"crossroads/reports/figure"
 )
 
-// writeStudy puts what was computed from a collection beside it: the numbers, the summary, and the power curve where there is one.
-func writeStudy(dir string, study ci.Study, summary string) error {
+// writeStudy puts what was computed from a collection beside it: the numbers, the summary, and the power curve where there is one. It
+// returns the summary with the paths.
+func writeStudy(dir string, study ci.Study) (string, error) {
 	if err := ci.WriteStudy(dir, study); err != nil {
-		return err
+		return "", err
 	}
-	text := func(w io.Writer) error { _, err := io.WriteString(w, summary); return err }
+	var summary strings.Builder
+	if err := study.Text(&summary); err != nil {
+		return "", err
+	}
+	text := func(w io.Writer) error { _, err := io.WriteString(w, summary.String()); return err }
 	if err := toFile(dir+".summary.txt", os.O_TRUNC, text); err != nil {
-		return err
+		return "", err
 	}
-	f := powerFigure(study)
-	if f.Empty() {
-		return nil
+	if f := powerFigure(study); !f.Empty() {
+		drawing := figure.New(f)
+		if err := errors.Join(toFile(dir+".power.svg", os.O_TRUNC, drawing.SVG), toFile(dir+".power.png", os.O_TRUNC, drawing.PNG)); err != nil {
+			return "", err
+		}
 	}
-	drawing := figure.New(f)
-	if err := toFile(dir+".power.svg", os.O_TRUNC, drawing.SVG); err != nil {
-		return err
-	}
-	return toFile(dir+".power.png", os.O_TRUNC, drawing.PNG)
+	return fmt.Sprintf("%s\nrecords  %s\nstudy    %s\n", summary.String(), dir, ci.StudyPath(dir)), nil
 }
 
-// powerFigure is the share of comparisons that found each injected change, by the look at which they stood.
+// powerFigure is the share of comparisons that find a change, by its size; sizes are multiples of the one that is aimed at, so that
+// all metrics share an axis.
 func powerFigure(study ci.Study) *figure.Figure {
 	l := &figure.Lines{
-		X: figure.Axis{Title: "pairs of blocks"},
-		Y: figure.Axis{Title: "comparisons that found the change, %", Zero: true},
+		X: figure.Axis{Title: "size of the change, as a multiple of the one that is to be found"},
+		Y: figure.Axis{Title: "comparisons that find it, %", Zero: true},
 	}
 	for i, found := range study.Found {
-		s := figure.Series{Name: found.Metric + " " + found.Size, Ink: i, Dash: i, Label: true, Line: true, Dodge: float64(4 * i)}
-		for _, p := range found.Power {
+		s := figure.Series{Name: fmt.Sprintf("%s, 1 = %s, %d pairs", found.Metric, found.Size, found.Pairs), Ink: i, Dash: i, Label: true, Line: true}
+		aimed := found.Aimed()
+		for _, p := range found.Curve {
 			low, high := 100*p.Detected.Interval.Low, 100*p.Detected.Interval.High
-			s.Points = append(s.Points, figure.Point{X: float64(p.Pairs), Y: 100 * float64(p.Detected.Count) / float64(p.Detected.Of), Low: &low, High: &high, Mark: figure.Solid})
-			l.X.Ticks = append(l.X.Ticks, float64(p.Pairs))
+			x := p.Change / aimed
+			s.Points = append(s.Points, figure.Point{X: x, Y: 100 * float64(p.Detected.Count) / float64(p.Detected.Of), Low: &low, High: &high, Mark: figure.Solid})
+			l.X.Ticks = append(l.X.Ticks, x)
 		}
 		l.Series = append(l.Series, s)
 	}
 	return &figure.Figure{
-		ID: "power-" + study.Scenario, Title: "What the gate finds, and after how many pairs", Lines: l,
+		ID: "power-" + study.Scenario, Title: "How large a change the gate finds", Lines: l,
 		Caption: fmt.Sprintf("False failures without a change: %s.", study.False),
-		About:   fmt.Sprintf("Detection rate of each injected change at the gate's looks, with the interval of Clopper and Pearson, %d resampled comparisons each.", study.Resamples),
+		About: fmt.Sprintf("Share of comparisons that find a change of exactly this size, with the interval of Clopper and Pearson: %d times pairs of the "+
+			"baseline against itself are drawn, flipped at random, and one side made worse by the change.", study.Resamples),
 	}
 }

@@ -47,14 +47,11 @@ func (a *app) selfTest(ctx context.Context, g *gating) error {
 			return err
 		}
 		studies = append(studies, study)
-		var summary strings.Builder
-		if err := study.Text(&summary); err != nil {
+		written, err := writeStudy(dir, study)
+		if err != nil {
 			return err
 		}
-		if err := writeStudy(dir, study, summary.String()); err != nil {
-			return err
-		}
-		fmt.Fprintf(&text, "%s\nrecords  %s\nstudy    %s\n", summary.String(), dir, ci.StudyPath(dir))
+		text.WriteString(written)
 	}
 	if g.summary != "" {
 		if err := toFile(g.summary, os.O_APPEND, func(w io.Writer) error { _, err := fmt.Fprintf(w, "```\n%s```\n", text.String()); return err }); err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"crossroads/ci"
 	"crossroads/reports"
 	"crossroads/results"
 )
@@ -40,7 +41,7 @@ func (a *app) bench() *cobra.Command {
 func (a *app) reportVerb() *cobra.Command {
 	var html string
 	c := &cobra.Command{
-		Use: "report RUN...", Short: "Rebuild HTML, PNG and Markdown from the records of a run",
+		Use: "report RUN...", Short: "Rebuild HTML, PNG and Markdown from the records of a run, or the study of a self-test",
 		Example: "  crossroads report results/runs/latest",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -70,6 +71,9 @@ func (a *app) writeReport(dir, html string) error {
 		return &exit{code: exitUsage, err: err, hint: "name a run directory, such as one in results/runs"}
 	}
 	defer run.Close()
+	if ci.IsSelfTest(run) {
+		return a.writeStudyAgain(run)
+	}
 	report, err := reports.Build(run)
 	if errors.Is(err, reports.ErrNothing) {
 		return &exit{code: exitCannotJudge, err: err, hint: "complete the run with `crossroads bench --resume " + dir + "`"}
@@ -100,4 +104,17 @@ func (a *app) writeReport(dir, html string) error {
 	}
 	_, err = fmt.Fprintf(a.stdout, "\n%s", b.String())
 	return err
+}
+
+// writeStudyAgain examines the collection of a self-test and writes the study beside it.
+func (a *app) writeStudyAgain(run *results.Run) error {
+	study, err := ci.StudyOf(run)
+	if err != nil {
+		return err
+	}
+	text, err := writeStudy(run.Dir, study)
+	if err != nil {
+		return err
+	}
+	return a.result(map[string]any{"studies": []ci.Study{study}}, text)
 }
