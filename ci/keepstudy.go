@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 
 	"crossroads/results"
@@ -39,34 +40,108 @@ func IsSelfTest(run *results.Run) bool {
 	return !slices.ContainsFunc(run.Plan.Arms, func(a results.ArmInfo) bool { return a.Name == Candidate })
 }
 
-// StudyOf examines a collection, by the rules and the changes that are kept in its directory.
-func StudyOf(run *results.Run) (Study, error) {
-	trials, _, err := run.Trials()
-	if err != nil {
-		return Study{}, err
-	}
-	return studyOf(run, trials, Resamples, run.Plan.Seed)
+// StudyOf examines one or more collections that were made by the same rules and programs on the same machine, by the changes that are
+// kept in each directory.
+func StudyOf(first *results.Run, more ...*results.Run) (Study, error) {
+	return studyOf(append([]*results.Run{first}, more...), Resamples, first.Plan.Seed)
 }
 
-func studyOf(run *results.Run, trials []results.Trial, resamples int, seed uint64) (Study, error) {
+func studyOf(runs []*results.Run, resamples int, seed uint64) (Study, error) {
+	c := &collected{}
+	for _, run := range runs {
+		name, err := filepath.Rel(filepath.Dir(runs[0].Dir), run.Dir)
+		if err == nil {
+			err = c.add(run, name)
+		}
+		if err != nil {
+			return Study{}, fmt.Errorf("collection %s: %w", run.Dir, err)
+		}
+	}
+	study := c.rules.Examine(c.plan.Name, c.trials, c.injected, resamples, seed)
+	study.Collections = c.names
+	return study, nil
+}
+
+// collected is what several collections hold together.
+type collected struct {
+	names    []string
+	plan     results.Plan // of the first
+	rules    *Rules
+	injected []Injected
+	trials   []results.Trial
+}
+
+// apart is by how much the rounds of two collections are told apart.
+const apart = 1_000_000
+
+func (c *collected) add(run *results.Run, name string) error {
 	rules, err := LoadRules(filepath.Join(run.Dir, RulesFile))
 	if err != nil {
-		return Study{}, err
+		return err
 	}
+	rules.Budget = 0 // of a sitting, and no rule for a verdict
+	injected, err := readInjected(run.Dir)
+	if err != nil {
+		return err
+	}
+	trials, _, err := run.Trials()
+	if err != nil {
+		return err
+	}
+	arms := map[string]string{}
+	if c.rules == nil {
+		c.plan, c.rules, c.injected = run.Plan, rules, injected
+	} else if arms, err = c.alike(run.Plan, rules, injected); err != nil {
+		return err
+	}
+	for _, t := range trials {
+		if name, renamed := arms[t.Arm]; renamed {
+			t.Arm = name
+		}
+		t.Round += apart * len(c.names)
+		c.trials = append(c.trials, t)
+	}
+	c.names = append(c.names, filepath.ToSlash(name))
+	return nil
+}
+
+// alike says which blinded names of another collection stand for which of the first, or why the two do not go together.
+func (c *collected) alike(p results.Plan, rules *Rules, injected []Injected) (arms map[string]string, err error) {
+	switch {
+	case !reflect.DeepEqual(rules, c.rules):
+		return nil, errors.New("it was made by other rules")
+	case p.Machine != c.plan.Machine || p.Experiment != c.plan.Experiment || !reflect.DeepEqual(p.Binaries, c.plan.Binaries):
+		return nil, errors.New("it was made with other programs, on another machine or of another experiment")
+	}
+	arms = map[string]string{}
+	for _, i := range injected {
+		at := slices.IndexFunc(c.injected, func(f Injected) bool { return f.Metric == i.Metric && f.Size == i.Size })
+		if at < 0 {
+			return nil, fmt.Errorf("the change of %s by %s is not in the first collection", i.Metric, i.Size)
+		}
+		arms[i.Arm] = c.injected[at].Arm
+	}
+	return arms, nil
+}
+
+func readInjected(dir string) ([]Injected, error) {
 	var injected []Injected
-	text, err := os.ReadFile(filepath.Join(run.Dir, InjectedFile))
+	text, err := os.ReadFile(filepath.Join(dir, InjectedFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
 	if err == nil {
 		err = json.Unmarshal(text, &injected)
 	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return Study{}, fmt.Errorf("reading which changes were injected: %w", err)
+	if err != nil {
+		return nil, fmt.Errorf("reading which changes were injected: %w", err)
 	}
-	return rules.Examine(run.Plan.Name, trials, injected, resamples, seed), nil
+	return injected, nil
 }
 
 // RecheckStudy computes the study that stands beside a collection again, from its rules and all its pairs. It returns how many numbers
 // were compared and a line for everything that differs; numbers is 0 where no study stands there.
-func RecheckStudy(run *results.Run, trials []results.Trial) (numbers int, differences []string, err error) {
+func RecheckStudy(run *results.Run) (numbers int, differences []string, err error) {
 	stored, err := os.ReadFile(StudyPath(run.Dir))
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, nil, nil
@@ -78,7 +153,7 @@ func RecheckStudy(run *results.Run, trials []results.Trial) (numbers int, differ
 	if err := json.Unmarshal(stored, &kept); err != nil {
 		return 0, nil, fmt.Errorf("reading %s: %w", StudyPath(run.Dir), err)
 	}
-	again, err := studyOf(run, trials, kept.Resamples, kept.Seed)
+	again, err := restudy(run, kept)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -90,4 +165,18 @@ func RecheckStudy(run *results.Run, trials []results.Trial) (numbers int, differ
 		differences[i] = filepath.Base(StudyPath(run.Dir)) + " " + differences[i]
 	}
 	return numbers, differences, nil
+}
+
+// restudy examines a collection, and those beside it that a study was made from with it.
+func restudy(run *results.Run, kept Study) (Study, error) {
+	runs := []*results.Run{run}
+	for _, name := range kept.Collections[min(1, len(kept.Collections)):] {
+		other, err := results.Open(filepath.Join(filepath.Dir(filepath.Clean(run.Dir)), filepath.FromSlash(name)))
+		if err != nil {
+			return Study{}, err
+		}
+		defer other.Close()
+		runs = append(runs, other)
+	}
+	return studyOf(runs, kept.Resamples, kept.Seed)
 }

@@ -74,7 +74,10 @@ func (p Pair) worse(m results.Metric, by float64) Pair {
 	if right *= 1 + by; m.Better == "higher" {
 		right /= (1 + by) * (1 + by)
 	}
-	p.flipped, p.levels = false, map[string]levels{m.Name: {left, right, ok}}
+	if p.flipped { // it stays so: its order is that of the sides as they are now
+		left, right = right, left
+	}
+	p.levels = map[string]levels{m.Name: {left, right, ok}}
 	return p
 }
 

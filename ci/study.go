@@ -36,16 +36,17 @@ func (i Injected) Aimed() float64 {
 
 // Study is what stored pairs say of a gate: how often it fails where nothing changed, and how often it finds what was injected.
 type Study struct {
-	Scenario  string  `json:"scenario"`
-	AA        int     `json:"aa_pairs"`
-	Dropped   int     `json:"dropped_rounds"`
-	Resamples int     `json:"resamples"`
-	Round     float64 `json:"round_seconds"` // from the start of one round to that of the next, median: deploying included
-	Seed      uint64  `json:"seed"`
-	False     Rate    `json:"false_failures"`
-	Open      Rate    `json:"inconclusive_without_change"`
-	LiveFalse Rate    `json:"live_false_failures"`
-	Found     []Find  `json:"injected"`
+	Collections []string `json:"collections,omitempty"` // directories that hold the pairs, from the one that the study stands in
+	Scenario    string   `json:"scenario"`
+	AA          int      `json:"aa_pairs"`
+	Dropped     int      `json:"dropped_rounds"`
+	Resamples   int      `json:"resamples"`
+	Round       float64  `json:"round_seconds"` // from the start of one round to that of the next, median: deploying included
+	Seed        uint64   `json:"seed"`
+	False       Rate     `json:"false_failures"`
+	Open        Rate     `json:"inconclusive_without_change"`
+	LiveFalse   Rate     `json:"live_false_failures"`
+	Found       []Find   `json:"injected"`
 }
 
 // Rate is how many of so many comparisons, with the interval of Clopper and Pearson. Resampled comparisons share their pairs: their

@@ -94,6 +94,7 @@ func TestAPairMadeWorseIsWorseByThat(t *testing.T) {
 				is, ok := worse.Ratio(m)
 				require.True(t, ok)
 				require.InDelta(t, was+math.Log1p(0.10), is, 1e-12)
+				require.Equal(t, from.leftFirst(), worse.leftFirst())
 			}
 		}
 	}

@@ -164,7 +164,7 @@ func (f *searching) double(ctx context.Context) (b Bracket, err error) {
 		case b.Low > 0 && b.High > 0:
 			return b, nil
 		case answer == Meets && rate >= f.Highest:
-			b.Note = fmt.Sprintf("every rate up to %.0f/s met the objectives: raise --highest", rate)
+			f.unbounded(&b)
 			return b, nil
 		case answer == Misses && rate <= lowestRate:
 			b.Note = fmt.Sprintf("even %.0f/s missed the objectives", rate)
@@ -205,7 +205,7 @@ func (f *searching) grey(b Bracket) bool {
 	return false
 }
 
-// confirm tries the ends again. An end that does not hold moves outwards by the width, and moved says so.
+// confirm tries the ends again. An end that does not hold moves outwards, and moved says so.
 func (f *searching) confirm(ctx context.Context, b *Bracket) (moved bool, err error) {
 	for f.tally[b.Low][0] < confirmations {
 		answer, err := f.step(ctx, b.Low)
@@ -213,8 +213,7 @@ func (f *searching) confirm(ctx context.Context, b *Bracket) (moved bool, err er
 			return false, err
 		}
 		if answer == Misses { // then it may be the upper end, which is asked once the lower one holds
-			b.Low, b.High = f.outwards(b.Low, 1/(1+f.Width)), b.Low
-			return b.Low > 0, nil
+			return true, f.down(ctx, b)
 		}
 	}
 	for f.tally[b.High][1] < missesNeeded {
@@ -223,11 +222,45 @@ func (f *searching) confirm(ctx context.Context, b *Bracket) (moved bool, err er
 			return false, err
 		}
 		if t := f.tally[b.High]; answer == Meets && t[0] > confirmations-missesNeeded {
-			b.High = f.outwards(b.High, 1+f.Width)
-			return true, nil
+			return true, f.up(ctx, b)
 		}
 	}
 	return false, nil
+}
+
+// down moves the lower end, which missed, to a rate that meets: by the width, and further each time, since an end that was found by one
+// lucky step may be far off. What it passes is bisected anew.
+func (f *searching) down(ctx context.Context, b *Bracket) error {
+	for reach := 1 + f.Width; ; reach = math.Min(reach*reach, most) {
+		if b.Low, b.High = f.outwards(b.Low, 1/reach), b.Low; b.Low < lowestRate {
+			b.Low = 0
+			return nil
+		}
+		if answer, err := f.step(ctx, b.Low); err != nil || answer == Meets {
+			return err
+		}
+	}
+}
+
+// up moves the upper end, which did not miss often enough, to a rate that misses. Rates that meet on the way are the lower end's.
+func (f *searching) up(ctx context.Context, b *Bracket) error {
+	for reach := 1 + f.Width; ; reach = math.Min(reach*reach, most) {
+		if b.High >= f.Highest {
+			f.unbounded(b)
+			return nil
+		}
+		b.High = math.Min(f.outwards(b.High, reach), f.Highest)
+		answer, err := f.step(ctx, b.High)
+		if err != nil || answer == Misses {
+			return err
+		}
+		b.Low = b.High
+	}
+}
+
+// unbounded is the bracket of a search that found no rate to miss.
+func (f *searching) unbounded(b *Bracket) {
+	b.High, b.Note = 0, fmt.Sprintf("every rate up to %.0f/s met the objectives: raise --highest", f.Highest)
 }
 
 // outwards is the next rate on the way to lower or higher ones, whole, different from the last, and no further than the factor: a bracket

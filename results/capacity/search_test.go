@@ -102,3 +102,24 @@ func TestSearchWithoutEvidence(t *testing.T) {
 	_, err := s.Find(t.Context(), func(context.Context, float64) (Answer, error) { return Unknown, broken })
 	require.ErrorIs(t, err, broken)
 }
+
+// TestOneUnluckyStepDoesNotTrapTheSearch: one step that misses far below the limit, because the machine stood still for a moment, or
+// that meets far above it, costs a few steps and not the bracket.
+func TestOneUnluckyStepDoesNotTrapTheSearch(t *testing.T) {
+	for _, limit := range []float64{2200, 5000, 900} {
+		for fluke := 1; fluke <= 12; fluke++ {
+			n := 0
+			b := find(t, Search{Start: 1500, Highest: 1e5, Width: 0.03, Steps: 60}, func(rate float64) (Answer, error) {
+				answer, _ := knee(limit)(rate)
+				if n++; n == fluke {
+					answer = Meets + Misses - answer
+				}
+				return answer, nil
+			})
+			require.LessOrEqual(t, b.Low, limit, "fluke %d of limit %g: %+v", fluke, limit, b)
+			require.Greater(t, b.High, limit, "fluke %d of limit %g: %+v", fluke, limit, b)
+			require.LessOrEqual(t, b.Width, 0.07, "fluke %d of limit %g: %+v", fluke, limit, b)
+			require.LessOrEqual(t, b.Steps, 40, "fluke %d of limit %g: %+v", fluke, limit, b)
+		}
+	}
+}

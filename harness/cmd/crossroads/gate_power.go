@@ -38,11 +38,13 @@ func writeStudy(dir string, study ci.Study) (string, error) {
 // all metrics share an axis.
 func powerFigure(study ci.Study) *figure.Figure {
 	l := &figure.Lines{
-		X: figure.Axis{Title: "size of the change, as a multiple of the one that is to be found"},
+		X: figure.Axis{Title: "size of the change, as a multiple of the one that is named"},
 		Y: figure.Axis{Title: "comparisons that find it, %", Zero: true},
 	}
+	var by []string
 	for i, found := range study.Found {
-		s := figure.Series{Name: fmt.Sprintf("%s, 1 = %s, %d pairs", found.Metric, found.Size, found.Pairs), Ink: i, Dash: i, Label: true, Line: true}
+		by = append(by, fmt.Sprintf("%s by %d pairs", found.Metric, found.Pairs))
+		s := figure.Series{Name: found.Metric + " " + found.Size, Ink: i, Dash: i, Label: true, Line: true}
 		aimed := found.Aimed()
 		for _, p := range found.Curve {
 			low, high := 100*p.Detected.Interval.Low, 100*p.Detected.Interval.High
@@ -54,7 +56,7 @@ func powerFigure(study ci.Study) *figure.Figure {
 	}
 	return &figure.Figure{
 		ID: "power-" + study.Scenario, Title: "How large a change the gate finds", Lines: l,
-		Caption: fmt.Sprintf("False failures without a change: %s.", study.False),
+		Caption: fmt.Sprintf("False failures without a change: %s. Found: %s.", study.False, strings.Join(by, ", ")),
 		About: fmt.Sprintf("Share of comparisons that find a change of exactly this size, with the interval of Clopper and Pearson: %d times pairs of the "+
 			"baseline against itself are drawn, flipped at random, and one side made worse by the change.", study.Resamples),
 	}

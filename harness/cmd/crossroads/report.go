@@ -42,9 +42,14 @@ func (a *app) reportVerb() *cobra.Command {
 	var html string
 	c := &cobra.Command{
 		Use: "report RUN...", Short: "Rebuild HTML, PNG and Markdown from the records of a run, or the study of a self-test",
-		Example: "  crossroads report results/runs/latest",
+		Long: `Report builds the page, figures and summary of each RUN from its records. Of the collections of self-tests it makes one study, which it
+writes beside the first.`,
+		Example: "  crossroads report results/runs/latest\n  crossroads report results/baselines/selftest-forward results/baselines/more/selftest-forward",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
+			if done, err := a.studyOf(args); done || err != nil {
+				return err
+			}
 			if a.format == "json" && len(args) > 1 {
 				return usage("--format json writes one document: name one RUN")
 			}
@@ -71,9 +76,6 @@ func (a *app) writeReport(dir, html string) error {
 		return &exit{code: exitUsage, err: err, hint: "name a run directory, such as one in results/runs"}
 	}
 	defer run.Close()
-	if ci.IsSelfTest(run) {
-		return a.writeStudyAgain(run)
-	}
 	report, err := reports.Build(run)
 	if errors.Is(err, reports.ErrNothing) {
 		return &exit{code: exitCannotJudge, err: err, hint: "complete the run with `crossroads bench --resume " + dir + "`"}
@@ -106,15 +108,28 @@ func (a *app) writeReport(dir, html string) error {
 	return err
 }
 
-// writeStudyAgain examines the collection of a self-test and writes the study beside it.
-func (a *app) writeStudyAgain(run *results.Run) error {
-	study, err := ci.StudyOf(run)
-	if err != nil {
-		return err
+// studyOf examines the collections of self-tests, all of them as one, and writes the study beside the first. done is false where these
+// are runs of another kind.
+func (a *app) studyOf(dirs []string) (done bool, err error) {
+	var runs []*results.Run
+	for _, dir := range dirs {
+		run, err := results.Open(dir)
+		if err != nil {
+			return false, nil // said by whoever writes its report
+		}
+		defer run.Close()
+		if !ci.IsSelfTest(run) {
+			return false, nil
+		}
+		runs = append(runs, run)
 	}
-	text, err := writeStudy(run.Dir, study)
+	study, err := ci.StudyOf(runs[0], runs[1:]...)
 	if err != nil {
-		return err
+		return false, &exit{code: exitCannotJudge, err: err}
 	}
-	return a.result(map[string]any{"studies": []ci.Study{study}}, text)
+	text, err := writeStudy(runs[0].Dir, study)
+	if err != nil {
+		return false, err
+	}
+	return true, a.result(map[string]any{"studies": []ci.Study{study}}, text)
 }

@@ -67,7 +67,7 @@ func (a *app) verifyRun(dir, html string) error {
 	if err != nil {
 		return err
 	}
-	more, unlike, err := ci.RecheckStudy(run, trials)
+	more, unlike, err := ci.RecheckStudy(run)
 	if err != nil {
 		return err
 	}
