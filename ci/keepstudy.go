@@ -43,15 +43,26 @@ func IsSelfTest(run *results.Run) bool {
 // StudyOf examines one or more collections that were made by the same rules and programs on the same machine, by the changes that are
 // kept in each directory.
 func StudyOf(first *results.Run, more ...*results.Run) (Study, error) {
-	return studyOf(append([]*results.Run{first}, more...), Resamples, first.Plan.Seed)
+	trials, _, err := first.Trials()
+	if err != nil {
+		return Study{}, err
+	}
+	return studyOf(first, trials, more, Resamples, first.Plan.Seed)
 }
 
-func studyOf(runs []*results.Run, resamples int, seed uint64) (Study, error) {
+// studyOf is StudyOf with the first collection's records, which whoever verifies has read already.
+func studyOf(first *results.Run, trials []results.Trial, more []*results.Run, resamples int, seed uint64) (Study, error) {
 	c := &collected{}
-	for _, run := range runs {
-		name, err := filepath.Rel(filepath.Dir(runs[0].Dir), run.Dir)
+	if err := c.add(first, filepath.Base(first.Dir), trials); err != nil {
+		return Study{}, fmt.Errorf("collection %s: %w", first.Dir, err)
+	}
+	for _, run := range more {
+		name, err := filepath.Rel(filepath.Dir(first.Dir), run.Dir)
 		if err == nil {
-			err = c.add(run, name)
+			trials, _, err = run.Trials()
+		}
+		if err == nil {
+			err = c.add(run, name, trials)
 		}
 		if err != nil {
 			return Study{}, fmt.Errorf("collection %s: %w", run.Dir, err)
@@ -74,17 +85,13 @@ type collected struct {
 // apart is by how much the rounds of two collections are told apart.
 const apart = 1_000_000
 
-func (c *collected) add(run *results.Run, name string) error {
+func (c *collected) add(run *results.Run, name string, trials []results.Trial) error {
 	rules, err := LoadRules(filepath.Join(run.Dir, RulesFile))
 	if err != nil {
 		return err
 	}
 	rules.Budget = 0 // of a sitting, and no rule for a verdict
-	injected, err := readInjected(run.Dir)
-	if err != nil {
-		return err
-	}
-	trials, _, err := run.Trials()
+	injected, err := ReadInjected(run.Dir)
 	if err != nil {
 		return err
 	}
@@ -124,7 +131,8 @@ func (c *collected) alike(p results.Plan, rules *Rules, injected []Injected) (ar
 	return arms, nil
 }
 
-func readInjected(dir string) ([]Injected, error) {
+// ReadInjected reads which changes are injected in a collection; none where they were not sized yet.
+func ReadInjected(dir string) ([]Injected, error) {
 	var injected []Injected
 	text, err := os.ReadFile(filepath.Join(dir, InjectedFile))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -134,14 +142,14 @@ func readInjected(dir string) ([]Injected, error) {
 		err = json.Unmarshal(text, &injected)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading which changes were injected: %w", err)
+		return nil, fmt.Errorf("reading which changes are injected: %w", err)
 	}
 	return injected, nil
 }
 
 // RecheckStudy computes the study that stands beside a collection again, from its rules and all its pairs. It returns how many numbers
 // were compared and a line for everything that differs; numbers is 0 where no study stands there.
-func RecheckStudy(run *results.Run) (numbers int, differences []string, err error) {
+func RecheckStudy(run *results.Run, trials []results.Trial) (numbers int, differences []string, err error) {
 	stored, err := os.ReadFile(StudyPath(run.Dir))
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, nil, nil
@@ -153,7 +161,7 @@ func RecheckStudy(run *results.Run) (numbers int, differences []string, err erro
 	if err := json.Unmarshal(stored, &kept); err != nil {
 		return 0, nil, fmt.Errorf("reading %s: %w", StudyPath(run.Dir), err)
 	}
-	again, err := restudy(run, kept)
+	again, err := restudy(run, trials, kept)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -168,15 +176,15 @@ func RecheckStudy(run *results.Run) (numbers int, differences []string, err erro
 }
 
 // restudy examines a collection, and those beside it that a study was made from with it.
-func restudy(run *results.Run, kept Study) (Study, error) {
-	runs := []*results.Run{run}
+func restudy(run *results.Run, trials []results.Trial, kept Study) (Study, error) {
+	var more []*results.Run
 	for _, name := range kept.Collections[min(1, len(kept.Collections)):] {
 		other, err := results.Open(filepath.Join(filepath.Dir(filepath.Clean(run.Dir)), filepath.FromSlash(name)))
 		if err != nil {
 			return Study{}, err
 		}
 		defer other.Close()
-		runs = append(runs, other)
+		more = append(more, other)
 	}
-	return studyOf(runs, kept.Resamples, kept.Seed)
+	return studyOf(run, trials, more, kept.Resamples, kept.Seed)
 }

@@ -61,13 +61,15 @@ func TestCollectionsAreStudiedTogether(t *testing.T) {
 	require.InDelta(t, 0.05, study.Found[0].Change.Change, 0.01)
 
 	require.NoError(t, WriteStudy(first.Dir, study))
-	numbers, differences, err := RecheckStudy(first)
+	trials, _, err := first.Trials()
+	require.NoError(t, err)
+	numbers, differences, err := RecheckStudy(first, trials)
 	require.NoError(t, err)
 	require.Empty(t, differences)
 	require.Greater(t, numbers, 20)
 	study.AA++
 	require.NoError(t, WriteStudy(first.Dir, study))
-	_, differences, err = RecheckStudy(first)
+	_, differences, err = RecheckStudy(first, trials)
 	require.NoError(t, err)
 	require.Len(t, differences, 1)
 

@@ -19,7 +19,7 @@ import (
 // Injected is a change that was made to a version on purpose, under a name that says nothing of it.
 type Injected struct {
 	Arm    string `json:"arm"`    // in the records
-	Text   string `json:"text"`   // what was injected
+	Text   string `json:"text"`   // what is injected, as the build with the tag crossroads_injected reads it
 	Metric string `json:"metric"` // by which it should be found; the others may find it too
 	Size   string `json:"size"`   // of the change that was aimed at: +5%
 	Pairs  int    `json:"pairs"`  // of the look by which it should be found
@@ -92,10 +92,8 @@ const Resamples = 2000
 // Point is the share of comparisons that find a change of exactly this size: A/A pairs whose one side is made worse by it afterwards,
 // which leaves the noise as it was.
 type Point struct {
-	Change   float64 `json:"change"` // relative
-	Pairs    int     `json:"pairs"`
-	Rounds   int     `json:"rounds"`
-	Detected Rate    `json:"detected"`
+	Change float64 `json:"change"` // relative
+	Power
 }
 
 // curveSteps are the sizes of a curve, as multiples of the size that is aimed at.
@@ -315,7 +313,7 @@ func (e *examination) curve(i Injected, only Scenario, resamples int) []Point {
 	}
 	var curve []Point
 	for _, step := range curveSteps {
-		p := Point{Change: step * size, Pairs: i.Pairs, Rounds: i.Pairs + noise}
+		p := Point{Change: step * size, Power: Power{Pairs: i.Pairs, Rounds: i.Pairs + noise}}
 		found := 0
 		for range resamples {
 			drawn := e.draw(e.aa, p.Rounds, true)

@@ -42,12 +42,6 @@ const pilot = 4
 // injectedArms are the blinded names. Which change is which is drawn from the seed and stands in injected.json.
 var injectedArms = []string{"injected-a", "injected-b", "injected-c"}
 
-// injection is one change, as the build of the proxy with the tag crossroads_injected reads it.
-type injection struct {
-	ci.Injected
-	Variable string `json:"variable"`
-}
-
 // Do collects what is missing, within the budget, and examines what is there.
 func (s SelfTest) Do(ctx context.Context) (*results.Run, ci.Study, error) {
 	e, err := s.experiment()
@@ -167,7 +161,7 @@ func (s SelfTest) collect(ctx context.Context, e *topologies.Experiment, run *re
 		return err
 	}
 	d.Deployers = map[string]deploy.Deployer{ci.Baseline: baseline, ci.Again: baseline}
-	injected, err := s.known(run)
+	injected, err := ci.ReadInjected(run.Dir)
 	if err != nil {
 		return err
 	}
@@ -213,24 +207,8 @@ func nextOf(p results.Plan, trials []results.Trial, onlyAA bool) ([2]results.Pla
 	return next(p, trials)
 }
 
-// known reads how large the changes are, where an earlier sitting sized them.
-func (s SelfTest) known(run *results.Run) ([]injection, error) {
-	text, err := os.ReadFile(filepath.Join(run.Dir, ci.InjectedFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	var injected []injection
-	if err == nil {
-		err = json.Unmarshal(text, &injected)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("reading which changes are injected: %w", err)
-	}
-	return injected, nil
-}
-
 // size makes the changes once the first A/A pairs have said what the baseline costs, and writes them down.
-func (s SelfTest) size(run *results.Run, trials []results.Trial) ([]injection, error) {
+func (s SelfTest) size(run *results.Run, trials []results.Trial) ([]ci.Injected, error) {
 	var pairs []ci.Pair
 	for _, p := range ci.Pairs(trials) {
 		if p.AA && p.Usable() {
@@ -268,16 +246,16 @@ func (s SelfTest) size(run *results.Run, trials []results.Trial) ([]injection, e
 		delays = append(delays, delayFor(service, 0.10, delayedShare))
 	}
 	delay := seconds(stats.Median(delays))
-	changes := []injection{
-		{ci.Injected{Metric: "cpu-" + s.Program, Size: "+5%", Pairs: s.Rules.Looks[0]}, spin(time.Duration(0.05 * cpu))},
-		{ci.Injected{Metric: "service-p50", Size: "+3%", Pairs: s.Rules.Looks[min(1, len(s.Rules.Looks)-1)]}, spin(seconds(0.03 * p50))},
-		{ci.Injected{Metric: "service-p99", Size: "+10%", Pairs: s.Rules.Looks[len(s.Rules.Looks)-1]}, fmt.Sprintf("delay=%dns share=%g", delay.Nanoseconds(), delayedShare)},
+	changes := []ci.Injected{
+		{Text: spin(time.Duration(0.05 * cpu)), Metric: "cpu-" + s.Program, Size: "+5%", Pairs: s.Rules.Looks[0]},
+		{Text: spin(seconds(0.03 * p50)), Metric: "service-p50", Size: "+3%", Pairs: s.Rules.Looks[min(1, len(s.Rules.Looks)-1)]},
+		{Text: fmt.Sprintf("delay=%dns share=%g", delay.Nanoseconds(), delayedShare), Metric: "service-p99", Size: "+10%", Pairs: s.Rules.Looks[len(s.Rules.Looks)-1]},
 	}
 	arms := append([]string{}, injectedArms...)
 	random := rand.New(rand.NewPCG(run.Plan.Seed, mix("blind", 0, s.Scenario, 0)))
 	random.Shuffle(len(arms), func(i, j int) { arms[i], arms[j] = arms[j], arms[i] })
 	for i := range changes {
-		changes[i].Arm, changes[i].Text = arms[i], changes[i].Variable
+		changes[i].Arm = arms[i]
 	}
 	text, err := json.MarshalIndent(changes, "", "  ")
 	if err != nil {
@@ -310,7 +288,7 @@ func delayFor(service *hdrhistogram.Histogram, change, share float64) float64 {
 
 // deployers make one for each change. The program is the same file on both sides; a script of one line gives it the change, so that
 // not even the layout of the binary differs.
-func (s SelfTest) deployers(d *Duet, run *results.Run, injected []injection) error {
+func (s SelfTest) deployers(d *Duet, run *results.Run, injected []ci.Injected) error {
 	for _, i := range injected {
 		dir, err := filepath.Abs(filepath.Join(run.Dir, results.LogsDir, i.Arm))
 		if err != nil {
@@ -320,7 +298,7 @@ func (s SelfTest) deployers(d *Duet, run *results.Run, injected []injection) err
 			return fmt.Errorf("making the directory of the logs: %w", err)
 		}
 		script := filepath.Join(dir, s.Program)
-		text := fmt.Sprintf("#!/bin/sh\nCROSSROADS_INJECTED='%s' exec '%s' \"$@\"\n", i.Variable, s.Programs[s.Program])
+		text := fmt.Sprintf("#!/bin/sh\nCROSSROADS_INJECTED='%s' exec '%s' \"$@\"\n", i.Text, s.Programs[s.Program])
 		if err := os.WriteFile(script, []byte(text), 0o755); err != nil {
 			return fmt.Errorf("writing the script of a change: %w", err)
 		}

@@ -67,7 +67,7 @@ func (a *app) verifyRun(dir, html string) error {
 	if err != nil {
 		return err
 	}
-	more, unlike, err := ci.RecheckStudy(run)
+	more, unlike, err := ci.RecheckStudy(run, trials)
 	if err != nil {
 		return err
 	}
