@@ -279,15 +279,12 @@ func (e *examination) with(i Injected, pairs []Pair, resamples int) Find {
 		if len(pairs) < look || len(e.aa) < noise {
 			break
 		}
-		found := 0
-		for range resamples {
-			if e.decide(only, e.draw(pairs, look, false), e.draw(e.aa, noise, true)).Verdict == Fail {
-				found++
-			}
-		}
-		f.Power = append(f.Power, Power{look, look + noise, newRate(found, resamples)})
+		found := e.found(only, resamples, func() (drawn, aa []Pair) {
+			return e.draw(pairs, look, false), e.draw(e.aa, noise, true)
+		})
+		f.Power = append(f.Power, Power{look, look + noise, found})
 		if look <= i.Pairs {
-			f.Detected = newRate(found, resamples)
+			f.Detected = found
 		}
 	}
 	f.Curve = e.curve(i, only, resamples)
@@ -303,6 +300,17 @@ func (e *examination) with(i Injected, pairs []Pair, resamples int) Find {
 	return f
 }
 
+// found is how many of so many drawn comparisons fail.
+func (e *examination) found(s Scenario, resamples int, draw func() (pairs, aa []Pair)) Rate {
+	failed := 0
+	for range resamples {
+		if pairs, aa := draw(); e.decide(s, pairs, aa).Verdict == Fail {
+			failed++
+		}
+	}
+	return newRate(failed, resamples)
+}
+
 // curve is what is found of changes by one metric whose size is known exactly.
 func (e *examination) curve(i Injected, only Scenario, resamples int) []Point {
 	m, known := MetricNamed(i.Metric)
@@ -314,17 +322,13 @@ func (e *examination) curve(i Injected, only Scenario, resamples int) []Point {
 	var curve []Point
 	for _, step := range curveSteps {
 		p := Point{Change: step * size, Power: Power{Pairs: i.Pairs, Rounds: i.Pairs + noise}}
-		found := 0
-		for range resamples {
+		p.Detected = e.found(only, resamples, func() (pairs, aa []Pair) {
 			drawn := e.draw(e.aa, p.Rounds, true)
 			for k := range i.Pairs {
 				drawn[k] = drawn[k].worse(m, p.Change)
 			}
-			if e.decide(only, drawn[:i.Pairs], drawn[i.Pairs:]).Verdict == Fail {
-				found++
-			}
-		}
-		p.Detected = newRate(found, resamples)
+			return drawn[:i.Pairs], drawn[i.Pairs:]
+		})
 		curve = append(curve, p)
 	}
 	return curve

@@ -142,6 +142,25 @@ func TestBodyLimit(t *testing.T) {
 	require.Empty(t, o.Take(), "none reached the origin whole")
 }
 
+// Many clients send all of a body before they read: what they are told must not be lost to a connection reset meanwhile
+// (RFC 9112 9.6).
+func TestClientThatReadsOnlyAfterItsUpload(t *testing.T) {
+	o := newRecorder(t)
+	defer o.Close()
+	p := startProxy(t, o.Address, func(l *listen.Options, _ *exchange.Chain, _ *config.Upstream) { l.Clients.MaxBody = units.Bytes(10) })
+	body := strings.Repeat("x", 16<<20) // more than the sockets hold
+	for fields, want := range map[string]int{
+		"Content-Length: 16777216\r\n":                      413,
+		"Content-Length: 16777216\r\nContent-Length: 1\r\n": 400,
+	} {
+		c := dial(t, p.address).send("POST /t HTTP/1.1\r\nHost: gw.test\r\n" + fields + "\r\n" + body)
+		status, _ := c.receive()
+		require.Equal(t, want, status, fields)
+		c.ended()
+	}
+	require.Empty(t, o.Take())
+}
+
 func TestBodyLimitOfARoute(t *testing.T) {
 	o := newRecorder(t)
 	defer o.Close()

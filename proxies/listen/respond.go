@@ -206,19 +206,18 @@ func (n *session) rest() bool {
 }
 
 // linger lets the response reach a client that is still sending: closing with unread bytes in the socket would reset the
-// connection, and the client might lose the response (RFC 9112 9.6).
+// connection, and the client might lose the response (RFC 9112 9.6). It is bounded in time only: a client that sends all of a large
+// body before it reads is to learn why it was refused.
 func (n *session) linger() {
 	half, ok := n.sock.(interface{ CloseWrite() error })
 	if !ok || half.CloseWrite() != nil {
 		return
 	}
 	n.conn.Arm(wire.After(drainTime))
-	p := make([]byte, 4<<10)
-	for left := drainBytes; left > 0; {
-		r, err := n.conn.Read(p)
-		if err != nil {
+	p := make([]byte, 16<<10)
+	for {
+		if _, err := n.conn.Read(p); err != nil {
 			return
 		}
-		left -= r
 	}
 }

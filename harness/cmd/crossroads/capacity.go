@@ -41,7 +41,7 @@ at fault is repeated and never counted against the target.
 With --repeat the whole search is made several times, the arms in turn, and the spread of what was found is printed; a later
 repetition begins near what the one before it found. A search that was cut short goes on with --resume: no finished trial is lost.
 ` + "`crossroads report RUN`" + ` writes its report, and ` + "`crossroads verify RUN`" + ` computes that again from the records.`,
-		Example: "  crossroads capacity single --only direct,gateway\n  crossroads capacity storefront --repeat 3 --duration 4s\n" +
+		Example: "  crossroads capacity single --only direct,gateway\n  crossroads capacity storefront --repeat 3 --duration 10s\n" +
 			"  crossroads capacity my.yaml --start 1k --highest 50k --duration 5s\n  crossroads capacity --resume results/runs/ID",
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error { return a.findCapacity(c.Context(), k, args) },
@@ -51,7 +51,7 @@ repetition begins near what the one before it found. A search that was cut short
 	f.StringVar(&k.start, "start", "", "rate of the first step (default: the experiment's lowest)")
 	f.StringVar(&k.highest, "highest", "200k", "rate beyond which it does not go")
 	f.DurationVar(&k.duration, "duration", 0, "length of every measured block instead of the experiment's")
-	f.DurationVar(&k.warmup, "warmup", 0, "length of every warm-up instead of the experiment's")
+	f.DurationVar(&k.warmup, "warmup", 0, "length of every warm-up (default: the experiment's, at least 2s)")
 	f.IntVar(&k.repeat, "repeat", 1, "whole searches of each topology")
 	f.StringVar(&k.runs, "results", filepath.Join("results", "runs"), "directory that keeps the runs")
 	f.StringVar(&k.resume, "resume", "", "go on with the search of this run directory; the search is that of the run")
@@ -63,6 +63,10 @@ const (
 	bracketWidth = 0.03
 	mostSteps    = 60
 )
+
+// warmEnough is how long a step's fresh processes are loaded before it counts, at least: what they do once, such as the handshakes of a
+// mesh whose pools grow, takes CPU time in the first second, and where CPU time is short one slow second decides about the p99 of ten.
+const warmEnough = 2 * time.Second
 
 // session is the search that the arguments ask for.
 func (k *climbing) session(args []string) (s harness.CapacitySession, err error) {
@@ -85,6 +89,9 @@ func (k *climbing) session(args []string) (s harness.CapacitySession, err error)
 	}
 	if err := (harness.Overrides{Only: k.only, Duration: k.duration, Warmup: k.warmup}).Apply(e); err != nil {
 		return s, &exit{code: exitUsage, err: err, hint: "the experiment file and the flags together must make sense"}
+	}
+	if k.warmup == 0 {
+		e.Load.Warmup = max(e.Load.Warmup, units.Duration(warmEnough))
 	}
 	if k.repeat < 1 {
 		return s, usage("--repeat %d: a search is made at least once", k.repeat)
