@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -242,12 +243,15 @@ func TestWrk(t *testing.T) {
 func TestBrowser(t *testing.T) {
 	browser := program(t, "chromium", "chromium-browser", "google-chrome")
 	s, g := serves(t, "")
-	ctx, stop := context.WithCancel(t.Context())
-	c := exec.CommandContext(ctx, browser, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
+	c := exec.Command(browser, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
 		"--disable-background-networking", "--user-data-dir="+t.TempDir(), "--remote-debugging-port=0", g.url+"/page")
-	c.WaitDelay = 10 * time.Second
+	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	require.NoError(t, c.Start())
-	t.Cleanup(func() { stop(); _ = c.Wait() })
+	t.Cleanup(func() { // its children write to the profile until they are gone too
+		_ = syscall.Kill(-c.Process.Pid, syscall.SIGKILL)
+		_ = c.Wait()
+		require.Eventually(t, func() bool { return syscall.Kill(-c.Process.Pid, 0) == syscall.ESRCH }, 30*time.Second, 10*time.Millisecond)
+	})
 	select {
 	case saw := <-s.report:
 		require.Equal(t, "echo 5; echo 100000; event 0; event 1; event 2", saw)

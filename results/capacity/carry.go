@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"math"
 	"slices"
 
@@ -52,8 +53,8 @@ const (
 	nearBelow  = 1.12
 )
 
-// Carry carries out the search of a plan, repetition by repetition and in each arm by arm, so that what drifts meets all arms. What was
-// found until an error is returned with it. note is told of every trial.
+// Carry carries out the search of a plan, repetition by repetition, and within one the arms in turn, step by step: what drifts for
+// minutes meets all arms alike. What was found until an error is returned with it. note is told of every trial.
 func Carry(ctx context.Context, p *results.Plan, try Try, note func(arm string, rate float64, text string)) ([]Arm, error) {
 	if p.Search == nil {
 		return nil, fmt.Errorf("run %s is no search for capacities", p.ID)
@@ -64,16 +65,47 @@ func Carry(ctx context.Context, p *results.Plan, try Try, note func(arm string, 
 	}
 	order := 0
 	for round := 1; round <= max(1, p.Search.Repeat); round++ {
-		for i := range arms {
-			c := &climb{plan: p, arm: arms[i].Name, round: round, order: &order, try: try, note: note}
-			r, err := c.repetition(ctx, arms[i].Repetitions)
-			if err != nil {
-				return summed(arms), err
+		climbs := make([]*climb, len(arms))
+		for i, a := range arms {
+			climbs[i] = &climb{plan: p, arm: a.Name, round: round, before: a.Repetitions, order: &order, try: try, note: note}
+		}
+		err := inTurn(ctx, climbs)
+		for i, c := range climbs {
+			if c.done {
+				arms[i].Repetitions = append(arms[i].Repetitions, c.found)
 			}
-			arms[i].Repetitions = append(arms[i].Repetitions, r)
+		}
+		if err != nil {
+			return summed(arms), err
 		}
 	}
 	return summed(arms), nil
+}
+
+// inTurn lets each climb that is not at its end make one trial after the other has made one. The first error ends all of them.
+func inTurn(ctx context.Context, climbs []*climb) error {
+	type turn struct {
+		climb *climb
+		next  func() (struct{}, bool)
+	}
+	var turns []turn
+	for _, c := range climbs {
+		next, stop := iter.Pull(c.trials(ctx))
+		defer stop()
+		turns = append(turns, turn{c, next})
+	}
+	for len(turns) > 0 {
+		var left []turn
+		for _, t := range turns {
+			if _, more := t.next(); more {
+				left = append(left, t)
+			} else if t.climb.err != nil {
+				return t.climb.err
+			}
+		}
+		turns = left
+	}
+	return nil
 }
 
 // summed puts the repetitions of each arm together.
@@ -102,16 +134,34 @@ type climb struct {
 	plan   *results.Plan
 	arm    string
 	round  int
+	before []Repetition
 	order  *int
-	trials int
+	made   int // trials
 	try    Try
 	note   func(arm string, rate float64, text string)
+	pause  func() (more bool) // before every trial but the first
+
+	found Repetition
+	err   error
+	done  bool // found is whole
 }
 
-func (c *climb) repetition(ctx context.Context, before []Repetition) (Repetition, error) {
+// trials are those of one repetition; when they end, the climb has found or err.
+func (c *climb) trials(ctx context.Context) iter.Seq[struct{}] {
+	return func(yield func(struct{}) bool) {
+		c.pause = func() bool { return yield(struct{}{}) }
+		c.found, c.err = c.repetition(ctx)
+		c.done = c.err == nil
+	}
+}
+
+// errLeft ends a climb that nobody goes on with.
+var errLeft = errors.New("another arm's search ended with an error")
+
+func (c *climb) repetition(ctx context.Context) (Repetition, error) {
 	var r Repetition
 	var err error
-	if r.Bracket, err = c.search(before).Find(ctx, c.step); err != nil {
+	if r.Bracket, err = c.search().Find(ctx, c.step); err != nil {
 		return r, err
 	}
 	for _, share := range belowShares {
@@ -128,11 +178,11 @@ func (c *climb) repetition(ctx context.Context, before []Repetition) (Repetition
 }
 
 // search begins where the plan says, or near what the last repetition found.
-func (c *climb) search(before []Repetition) Search {
+func (c *climb) search() Search {
 	p := c.plan.Search
 	s := Search{Start: p.Start, Highest: p.Highest, Width: p.Width, Steps: p.Steps}
-	if n := len(before); n > 0 && before[n-1].Low > 0 && before[n-1].High > 0 {
-		s.Start, s.Factor = max(lowestRate, math.Round(before[n-1].Low/nearBelow)), nearFactor
+	if n := len(c.before); n > 0 && c.before[n-1].Low > 0 && c.before[n-1].High > 0 {
+		s.Start, s.Factor = max(lowestRate, math.Round(c.before[n-1].Low/nearBelow)), nearFactor
 	}
 	return s
 }
@@ -183,9 +233,12 @@ func quantile(t *results.Trial, q float64) *float64 {
 }
 
 func (c *climb) trial(ctx context.Context, rate float64) (results.Trial, error) {
-	c.trials++
+	if c.made > 0 && !c.pause() {
+		return results.Trial{}, errLeft
+	}
+	c.made++
 	*c.order++
-	t, err := c.try(ctx, results.PlannedTrial{ID: fmt.Sprintf("r%d-%s-%03d", c.round, c.arm, c.trials), Order: *c.order, Round: c.round, Arm: c.arm, Rate: rate})
+	t, err := c.try(ctx, results.PlannedTrial{ID: fmt.Sprintf("r%d-%s-%03d", c.round, c.arm, c.made), Order: *c.order, Round: c.round, Arm: c.arm, Rate: rate})
 	if err == nil && t.Rate != rate {
 		err = fmt.Errorf("trial %s was made at %g/s where the search asks for %g/s: the records are of another search, or of another version of it", t.ID, t.Rate, rate)
 	}

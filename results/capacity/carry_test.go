@@ -60,6 +60,31 @@ func TestCarryFindsKnownLimitsAgainAndAgain(t *testing.T) {
 	}
 }
 
+// TestArmsAreSearchedInTurn: of two arms that both have steps to make, neither makes two in a row.
+func TestArmsAreSearchedInTurn(t *testing.T) {
+	one := planned
+	one.Search = &results.Search{Start: 100, Highest: 1e6, Width: 0.03, Steps: 100, Repeat: 2}
+	var order []results.PlannedTrial
+	last := map[string]int{}
+	try := limited(map[string]float64{"direct": 8123, "mesh": 1777}, 3)
+	_, err := Carry(t.Context(), &one, func(ctx context.Context, p results.PlannedTrial) (results.Trial, error) {
+		require.Len(t, order, p.Order-1)
+		order = append(order, p)
+		last[fmt.Sprint(p.Round, p.Arm)] = p.Order
+		return try(ctx, p)
+	}, quietly)
+	require.NoError(t, err)
+	for i, p := range order[1:] {
+		before := order[i]
+		if p.Round != before.Round {
+			require.Equal(t, before.Round+1, p.Round)
+			continue
+		}
+		other := map[string]string{"direct": "mesh", "mesh": "direct"}[p.Arm]
+		require.True(t, p.Arm != before.Arm || last[fmt.Sprint(p.Round, other)] < p.Order, "trial %d is another of %s", p.Order, p.Arm)
+	}
+}
+
 // TestASearchIsAFunctionOfItsRecords cuts a search off after every trial and goes on with it: the same trials are made, none twice, and
 // the records alone say what was found.
 func TestASearchIsAFunctionOfItsRecords(t *testing.T) {

@@ -38,7 +38,7 @@ confirms both ends: 3 of 3 steps at the lower one meet the objectives, 2 of 3 at
 a point, and the response times at 50% and 80% of its lower end. Every step has fresh processes. A step in which the instrument was
 at fault is repeated and never counted against the target.
 
-With --repeat the whole search is made several times, the arms in turn, and the spread of what was found is printed; a later
+With --repeat the whole search is made several times, the arms in turn step by step, and the spread of what was found is printed; a later
 repetition begins near what the one before it found. A search that was cut short goes on with --resume: no finished trial is lost.
 ` + "`crossroads report RUN`" + ` writes its report, and ` + "`crossroads verify RUN`" + ` computes that again from the records.`,
 		Example: "  crossroads capacity single --only direct,gateway\n  crossroads capacity storefront --repeat 3 --duration 10s\n" +
