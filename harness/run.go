@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"crossroads/harness/deploy"
@@ -20,6 +21,7 @@ type Runner struct {
 	Deployer   deploy.Deployer
 	Executable string        // the crossroads program, which is also the driver's
 	Keep       bool          // processes outlive their round
+	UpTo       int           // later rounds are left out; 0: none
 	Grace      time.Duration // after a block, for samples under way; 0: their whole timeout
 	Progress   Progress
 
@@ -50,6 +52,9 @@ func (r *Runner) Do(ctx context.Context) (Summary, error) {
 	missing, err := r.Run.Missing()
 	if err != nil {
 		return Summary{}, err
+	}
+	if r.UpTo > 0 {
+		missing = slices.DeleteFunc(missing, func(t results.PlannedTrial) bool { return t.Round > r.UpTo })
 	}
 	r.Progress.Begin(r.Run.Plan, missing)
 	defer r.Progress.End()

@@ -21,6 +21,7 @@ type Session struct {
 	Runs       string // directory of runs
 	Resume     string // run directory to complete; "" begins a new one
 	Keep       bool   // processes outlive their round
+	UpTo       int    // leave later rounds to another sitting; 0: none
 	Progress   Progress
 }
 
@@ -69,7 +70,7 @@ func (s Session) carryOut(ctx context.Context, run *results.Run, binaries map[st
 	defer keepAwake(s.Experiment.Placement)()
 	runner := Runner{
 		Experiment: s.Experiment, Run: run, Deployer: deployer, Executable: s.Executable,
-		Keep: run.Plan.KeptAlive, Progress: s.Progress,
+		Keep: run.Plan.KeptAlive, UpTo: s.UpTo, Progress: s.Progress,
 	}
 	return runner.Do(ctx)
 }

@@ -39,7 +39,7 @@ func golden(t *testing.T, file, text string) {
 }
 
 func TestReadyFiles(t *testing.T) {
-	require.Equal(t, []string{"aggregation", "blast-radius", "cascade", "chain", "fanout", "features", "known-limit", "ledger-chain", "ledger-single", "ledger", "mesh-cost", "rivals-gateway", "rivals-guarded", "rivals-mesh", "rivals-mtls", "single", "storefront"}, topologies.ReadyNames())
+	require.Equal(t, []string{"aggregation", "blast-radius", "cascade", "chain", "fanout", "features", "known-limit", "ledger-chain", "ledger-single", "ledger", "mesh-cost", "pauses", "rivals-gateway", "rivals-guarded", "rivals-mesh", "rivals-mtls", "single", "storefront"}, topologies.ReadyNames())
 	_, ok := topologies.Ready("nothing")
 	require.False(t, ok)
 	for _, name := range topologies.ReadyNames() {

@@ -12,8 +12,8 @@ const (
 	calibrationRuns   = 3
 )
 
-// Calibrate times the fixed loop. Before and after a block it shows whether the CPU itself became faster or slower: a frequency that
-// changed, a neighbour on the same core.
+// Calibrate times the fixed loop. Before and after a block it shows whether the CPU itself became faster or slower, as by a frequency
+// that changed. It hardly shows what a neighbour on the same core takes: a single chain of instructions leaves most of a core free.
 func Calibrate() time.Duration {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()

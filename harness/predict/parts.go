@@ -41,13 +41,13 @@ type plan struct {
 	visits   map[string]float64            // of one replica of a service, per request
 }
 
-// Parts of the workload and the control plane. A wait takes CPU time to begin and to end. Calls that are made at once cost their caller less than calls one by one: it is woken
-// once for several.
+// Parts of the workload, and of processes that pass no request. A wait takes CPU time to begin and to end. The first call of a step is
+// priced as one that is made alone, each further one as a part of its own: its caller is awake by then.
 const (
 	partVisit    = "visit"
 	partWait     = "wait"
 	partCall     = "call"
-	partTogether = "call at once with others"
+	partFurther  = "call, at once with another"
 	partSecond   = "second"
 	partSidecars = "second of a sidecar"
 )
@@ -78,15 +78,17 @@ func planOf(arm *topologies.Arm) (*plan, error) {
 			p.pass(sidecar, p.inbound, visits[name], name)
 		}
 		for _, step := range s.Script {
-			for i, call := range step.Calls {
-				made := visits[name] * call.Chance()
-				visits[call.Call] += made
-				together := made * company(step.Calls, i)
-				p.pass(workload, partCall, made-together, name)
-				p.pass(workload, partTogether, together, name)
-				p.pass(sidecar, p.outbound, made-together, name)
-				p.pass(sidecar, atOnce(p.outbound), together, name)
+			none, all := 1.0, 0.0
+			for _, call := range step.Calls {
+				none, all = none*(1-call.Chance()), all+call.Chance()
+				visits[call.Call] += visits[name] * call.Chance()
 			}
+			// The first call of a step costs what a call costs that is made alone; its caller is at work already for the others.
+			first, further := visits[name]*(1-none), visits[name]*(all-(1-none))
+			p.pass(workload, partCall, first, name)
+			p.pass(workload, partFurther, further, name)
+			p.pass(sidecar, p.outbound, first, name)
+			p.pass(sidecar, furtherOf(p.outbound), further, name)
 		}
 	}
 	p.pass(gateway, p.gateway, 1, e.Application.Entry)
@@ -95,23 +97,12 @@ func planOf(arm *topologies.Arm) (*plan, error) {
 	return p, nil
 }
 
-// company is the chance that another call of the step is made beside one.
-func company(calls []topologies.Call, but int) float64 {
-	alone := 1.0
-	for i, c := range calls {
-		if i != but {
-			alone *= 1 - c.Chance()
-		}
-	}
-	return 1 - alone
-}
-
-// atOnce is the part that an outbound crossing is when its call is made with others.
-func atOnce(outbound string) string {
+// furtherOf is the part that an outbound crossing is when its call is made at once with another.
+func furtherOf(outbound string) string {
 	if outbound == "" {
 		return ""
 	}
-	return outbound + " at once with others"
+	return outbound + ", at once with another"
 }
 
 func (p *plan) pass(kind, part string, n float64, service string) {
@@ -120,7 +111,7 @@ func (p *plan) pass(kind, part string, n float64, service string) {
 	}
 }
 
-// seconds are what costs CPU time without any request.
+// seconds are what costs CPU time without any request: sidecars report to the control plane and ask it.
 func (p *plan) seconds() {
 	sidecars, controls := 0, 0
 	for _, node := range p.arm.Processes() {
@@ -131,8 +122,15 @@ func (p *plan) seconds() {
 			controls++
 		}
 	}
+	idle := func(kind, part string, n int) {
+		if n > 0 {
+			p.passes[kind] = append(p.passes[kind], pass{part: part, n: float64(n), idle: true})
+		}
+	}
+	idle(sidecar, partSecond, sidecars)
 	if controls > 0 {
-		p.passes[control] = []pass{{part: partSecond, n: float64(controls), idle: true}, {part: partSidecars, n: float64(sidecars), idle: true}}
+		idle(control, partSecond, controls)
+		idle(control, partSidecars, sidecars)
 	}
 }
 

@@ -1,6 +1,7 @@
 package predict
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -45,10 +46,12 @@ load: {rates: [200], requests: [{path: /, headers: {X-Api-Key: demo}}]}
 // TestParts counts what one request passes.
 func TestParts(t *testing.T) {
 	p := plans(t, fan, "mesh")
-	require.Equal(t, map[string]float64{partVisit: 3.5, partTogether: 2.5, partWait: 1}, counts(p, workload))
+	require.Equal(t, map[string]float64{partVisit: 3.5, partCall: 1, partFurther: 1.5, partWait: 1}, counts(p, workload))
 	side := counts(p, sidecar)
-	require.Len(t, side, 3, "ingress in the clear, and both sides of every call over mutual TLS")
-	require.Equal(t, 2.5, side[atOnce(p.outbound)])
+	require.Len(t, side, 5, "ingress in the clear, both sides of every call over mutual TLS, and what takes no request")
+	require.Equal(t, 4.0, side[partSecond])
+	require.Equal(t, 1.0, side[p.outbound])
+	require.Equal(t, 1.5, side[furtherOf(p.outbound)])
 	require.Equal(t, 2.5, side[p.inbound])
 	require.Equal(t, 1.0, side[p.ingress])
 	require.NotEqual(t, p.ingress, p.inbound)
@@ -70,13 +73,12 @@ func counts(p *plan, kind string) map[string]float64 {
 	return all
 }
 
-// TestCompany: of two calls that are each made half of the time, one is beside the other half of the time.
-func TestCompany(t *testing.T) {
-	half := topologies.Call{Call: "b", Probability: parse(t, fan).Application.Services.At("a").Script[0].Calls[2].Probability}
-	require.InDelta(t, 0.5, company([]topologies.Call{half, half}, 0), 1e-9)
-	require.InDelta(t, 1, company([]topologies.Call{half, {Call: "c"}}, 0), 1e-9)
-	require.InDelta(t, 0.75, company([]topologies.Call{half, half, half}, 2), 1e-9)
-	require.Zero(t, company([]topologies.Call{half}, 0))
+// TestFurtherCalls: of three calls that are each made half of the time, one is made alone or first unless none is.
+func TestFurtherCalls(t *testing.T) {
+	p := plans(t, strings.Replace(fan, "[{call: b}, {call: c}, {call: d, probability: 50%}]",
+		"[{call: b, probability: 50%}, {call: c, probability: 50%}, {call: d, probability: 50%}]", 1), "direct")
+	require.InDelta(t, 0.875, counts(p, workload)[partCall], 1e-9)
+	require.InDelta(t, 1.5-0.875, counts(p, workload)[partFurther], 1e-9)
 }
 
 // TestPricesAreFound: costs that made the numbers come out of them again.
@@ -119,7 +121,7 @@ func TestQueueing(t *testing.T) {
 
 // TestUnmeasuredPartsAreNamed: a part that no run contains is no guess.
 func TestUnmeasuredPartsAreNamed(t *testing.T) {
-	m := &Model{CPUs: 2, Prices: map[string]prices{workload: {Of: map[string]float64{partVisit: 45e3, partCall: 35e3, partTogether: 25e3, partWait: 9e3}}}, Wake: wake{OnPath: 0.5, Workload: 1e3, Proxy: 1e3, Long: 1}}
+	m := &Model{CPUs: 2, Prices: map[string]prices{workload: {Of: map[string]float64{partVisit: 45e3, partCall: 35e3, partFurther: 25e3, partWait: 9e3}}}, Wake: wake{OnPath: 0.5, Workload: 1e3, Proxy: 1e3, Long: 1}}
 	arm, _ := parse(t, fan).Arm("key")
 	_, err := m.Predict(arm, 300)
 	var unmeasured *Unmeasured
@@ -129,7 +131,7 @@ func TestUnmeasuredPartsAreNamed(t *testing.T) {
 	arm, _ = parse(t, fan).Arm("direct")
 	got, err := m.Predict(arm, 300)
 	require.NoError(t, err)
-	require.InDelta(t, 3.5*45e3+2.5*25e3+9e3, got.CPU.Value, 1)
+	require.InDelta(t, 3.5*45e3+35e3+1.5*25e3+9e3, got.CPU.Value, 1)
 	require.Greater(t, got.P99.Value, got.P50.Value)
 	require.Greater(t, got.P50.Value, 300e-6, "half of the slower call's waits are longer than its median")
 }

@@ -20,7 +20,7 @@ type wake struct {
 }
 
 // costs are ns of CPU time for one passage of a part in the processes of one service, declared work apart.
-type costs struct{ visit, wait, call, together, gateway, ingress, outbound, outboundTogether, inbound float64 }
+type costs struct{ visit, wait, call, further, gateway, ingress, outbound, outboundFurther, inbound float64 }
 
 // costs are by service.
 func (m *Model) costs(p *plan, rate float64) map[string]costs {
@@ -28,8 +28,8 @@ func (m *Model) costs(p *plan, rate float64) map[string]costs {
 	for name, visits := range p.visits {
 		of := func(kind, part string) float64 { return m.Prices[kind].Of[part] * m.Prices[kind].at(rate*visits) }
 		all[name] = costs{
-			visit: of(workload, partVisit), wait: of(workload, partWait), call: of(workload, partCall), together: of(workload, partTogether), gateway: of(gateway, p.gateway),
-			ingress: of(sidecar, p.ingress), outbound: of(sidecar, p.outbound), outboundTogether: of(sidecar, atOnce(p.outbound)), inbound: of(sidecar, p.inbound),
+			visit: of(workload, partVisit), wait: of(workload, partWait), call: of(workload, partCall), further: of(workload, partFurther), gateway: of(gateway, p.gateway),
+			ingress: of(sidecar, p.ingress), outbound: of(sidecar, p.outbound), outboundFurther: of(sidecar, furtherOf(p.outbound)), inbound: of(sidecar, p.inbound),
 		}
 	}
 	return all
@@ -235,8 +235,8 @@ func (r *request) steps(caller string, script []topologies.Step, next func()) {
 		return
 	}
 	left := len(made)
-	for _, call := range made {
-		r.call(caller, call.Call, len(made) > 1, func() {
+	for i, call := range made {
+		r.call(caller, call.Call, i > 0, func() {
 			if left--; left == 0 {
 				rest()
 			}
@@ -244,11 +244,11 @@ func (r *request) steps(caller string, script []topologies.Step, next func()) {
 	}
 }
 
-func (r *request) call(caller, callee string, together bool, next func()) {
+func (r *request) call(caller, callee string, further bool, next func()) {
 	s, of := r.s, r.s.cost[caller]
 	own, outbound := of.call, of.outbound
-	if together {
-		own, outbound = of.together, of.outboundTogether
+	if further {
+		own, outbound = of.further, of.outboundFurther
 	}
 	s.spend(own/2, 0, func() {
 		visit := func(next func()) { r.visit(callee, next) }

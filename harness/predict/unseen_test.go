@@ -13,7 +13,7 @@ import (
 // unlike those that it is learnt from, and yet made of nothing else; each is quick to measure.
 func TestUnseenGraphsAreMadeOfMeasuredParts(t *testing.T) {
 	known := map[string]bool{}
-	for _, name := range []string{"chain", "fanout", "single", "storefront"} {
+	for _, name := range []string{"chain", "fanout", "pauses", "single", "storefront"} {
 		data, ok := topologies.Ready(name)
 		require.True(t, ok)
 		e := parse(t, string(data))
@@ -35,7 +35,7 @@ func TestUnseenGraphsAreMadeOfMeasuredParts(t *testing.T) {
 	require.Len(t, files, 5)
 	practice, err := filepath.Glob("../../topologies/practice/*.yaml")
 	require.NoError(t, err)
-	require.Len(t, practice, 5)
+	require.Len(t, practice, 10)
 	files = append(files, practice...)
 	for _, file := range files {
 		e, err := topologies.Load(file)

@@ -32,7 +32,7 @@ func TestSoakCapacityOfAKnownLimit(t *testing.T) {
 	finished := 0
 	for kill := 0; ; kill++ {
 		require.Less(t, kill, 20, "the search never ends")
-		args := []string{"capacity", "known-limit", "--duration", "1s", "--results", filepath.Join(dir, "runs"), "--format", "json"}
+		args := []string{"capacity", "known-limit", "--duration", "1s", "--warmup", "300ms", "--results", filepath.Join(dir, "runs"), "--format", "json"}
 		if run != "" {
 			args = []string{"capacity", "--resume", run, "--format", "json"}
 		}

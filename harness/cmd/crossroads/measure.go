@@ -78,15 +78,28 @@ func (a *app) measure(ctx context.Context, m *measuring, args []string) (*result
 	if err != nil {
 		return nil, err
 	}
+	s, err := a.session(m, e)
+	if err != nil {
+		return nil, err
+	}
+	return sit(ctx, s)
+}
+
+// session is the first sitting at an experiment, or one that goes on with --resume.
+func (a *app) session(m *measuring, e *topologies.Experiment) (harness.Session, error) {
 	executable, err := os.Executable()
 	if err != nil {
-		return nil, fmt.Errorf("finding this program: %w", err)
+		return harness.Session{}, fmt.Errorf("finding this program: %w", err)
 	}
 	progress, err := harness.NewProgress(m.style(a.stderr), a.stderr)
 	if err != nil {
-		return nil, &exit{code: exitUsage, err: err}
+		return harness.Session{}, &exit{code: exitUsage, err: err}
 	}
-	s := harness.Session{Experiment: e, Executable: executable, Runs: m.runs, Resume: m.resume, Keep: m.keep, Progress: progress}
+	return harness.Session{Experiment: e, Executable: executable, Runs: m.runs, Resume: m.resume, Keep: m.keep, Progress: progress}, nil
+}
+
+// sit carries a sitting out.
+func sit(ctx context.Context, s harness.Session) (*results.Run, error) {
 	run, sum, err := s.Do(ctx)
 	if errors.Is(err, context.Canceled) {
 		return run, &exit{code: exitInterrupted, err: errors.New("interrupted; what finished is kept"),
@@ -96,6 +109,51 @@ func (a *app) measure(ctx context.Context, m *measuring, args []string) (*result
 		return run, err
 	}
 	return run, verdict(sum, run)
+}
+
+// measureInTurn makes a round of each experiment before the next round of any, so that what drifts for minutes meets all of them alike.
+// Runs are in the order of the experiments; after an error they are those that were begun.
+func (a *app) measureInTurn(ctx context.Context, m *measuring, experiments []*topologies.Experiment) ([]*results.Run, error) {
+	var sessions []harness.Session
+	rounds := 0
+	for _, e := range experiments {
+		s, err := a.session(m, e)
+		if err != nil {
+			return nil, err
+		}
+		sessions, rounds = append(sessions, s), max(rounds, e.Load.Rounds)
+	}
+	var runs []*results.Run
+	for round := 1; round <= rounds; round++ {
+		for i := range sessions {
+			s := &sessions[i]
+			if s.Experiment.Load.Rounds < round {
+				continue
+			}
+			s.UpTo = round
+			run, err := sit(ctx, *s)
+			if round == 1 && run != nil {
+				runs = append(runs, run)
+				s.Resume = run.Dir
+			}
+			var stopped *exit
+			if errors.As(err, &stopped) && stopped.code == exitInterrupted {
+				stopped.hint = "complete each of these with `crossroads run --resume`: " + strings.Join(dirs(runs), " ")
+			}
+			if err != nil {
+				return runs, err
+			}
+		}
+	}
+	return runs, nil
+}
+
+func dirs(runs []*results.Run) []string {
+	var all []string
+	for _, run := range runs {
+		all = append(all, run.Dir)
+	}
+	return all
 }
 
 // verdict turns a run in which nothing could be measured into exit code 5: the system under test did not start or failed parity.

@@ -10,9 +10,11 @@ import (
 	"path/filepath"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"crossroads/harness"
 	"crossroads/harness/predict"
 	"crossroads/results"
 	"crossroads/results/stats"
@@ -42,23 +44,25 @@ func (a *app) predict() *cobra.Command {
 		Use: "predict FILE... --from RUN,RUN", Short: "Say what a call graph and its topologies would cost, from runs of other ones",
 		Long: `Predict learns from runs of this machine what a visit of a service, a call and every kind of proxy crossing cost in CPU time, and what
 waking a process costs in time; it then simulates the call graph of FILE in each of its topologies and prints p50, p99 and CPU per
-request with intervals. Parts that no run measured (another gateway, another stage) are an error that names them. With --verify the
-experiment is then run, and the error of every number is printed with a verdict: the aim is p50 within 10%, p99 within 25% and CPU
+request with intervals. Parts that no run measured (another gateway, another stage) are an error that names them. With --learn the
+experiments that it learns from, ` + lessonNames() + `, are run first, in ten minutes; the model learns
+from nothing else. With --verify the FILEs are run as well, a round of each experiment in turn, and the error of every number is printed with a verdict: the aim is p50 within 10%, p99 within 25% and CPU
 within 10%, for every topology. --out keeps all of it as JSON. With --against the measurements are those of runs that were made before,
 in the order of the files.`,
-		Example: "  crossroads run chain && crossroads run fanout && crossroads run single --only direct,gateway && crossroads run storefront\n" +
-			"  crossroads predict shop.yaml --from results/runs/CHAIN,results/runs/FANOUT,results/runs/SINGLE,results/runs/STOREFRONT --verify\n" +
-			"  crossroads predict topologies/unseen/*.yaml --from results/runs/CHAIN,results/runs/FANOUT,results/runs/SINGLE,results/runs/STOREFRONT --verify",
+		Example: "  crossroads predict shop.yaml --learn\n" +
+			"  crossroads predict topologies/unseen/*.yaml --learn --verify --out told.json\n" +
+			"  crossroads predict shop.yaml --from results/runs/CHAIN,results/runs/FANOUT,results/runs/PAUSES,results/runs/SINGLE,results/runs/STOREFRONT --verify",
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			if len(from) == 0 {
-				return usage("predict needs --from RUN,RUN: runs of chain, fanout, single and storefront on this machine, made with `crossroads run`")
+			if (len(from) > 0) == v.learn {
+				return usage("predict needs --learn, or --from RUN,RUN: runs of %s on this machine", lessonNames())
 			}
 			return a.foretell(c.Context(), m, from, v, args)
 		},
 	}
 	m.flags(c)
 	c.Flags().StringSliceVar(&from, "from", nil, "run directories to learn from")
+	c.Flags().BoolVar(&v.learn, "learn", false, "run the experiments to learn from first")
 	c.Flags().BoolVar(&v.measure, "verify", false, "measure the experiments afterwards and print the errors")
 	c.Flags().StringSliceVar(&v.against, "against", nil, "run directories that hold the measurements, one for each FILE, instead of --verify")
 	c.Flags().StringVar(&v.out, "out", "", "write predictions, measurements and errors to this file as JSON")
@@ -67,6 +71,7 @@ in the order of the files.`,
 
 // verifying says with what predictions are compared, and where all of it is kept.
 type verifying struct {
+	learn   bool
 	measure bool
 	against []string
 	out     string
@@ -89,8 +94,7 @@ type tale struct {
 	Run         string         `json:"run,omitempty"` // that measured it
 	Verdict     *foretoldFacts `json:"verdict,omitempty"`
 
-	file string
-	of   *topologies.Experiment
+	of *topologies.Experiment
 }
 
 func (a *app) foretell(ctx context.Context, m *measuring, from []string, v verifying, args []string) error {
@@ -103,19 +107,24 @@ func (a *app) foretell(ctx context.Context, m *measuring, from []string, v verif
 		if err != nil {
 			return err
 		}
-		told.Experiments = append(told.Experiments, &tale{Experiment: e.Name, file: file, of: e})
+		told.Experiments = append(told.Experiments, &tale{Experiment: e.Name, of: e})
 	}
-	var err error
-	if told.Model, err = learn(from, told.Experiments[0].of.Seed); err != nil {
+	if !v.learn { // a part that no run measured is known before anything is run
+		if err := told.foretell(); err != nil {
+			return err
+		}
+	}
+	measured, err := a.measureTold(ctx, m, v, told)
+	if err != nil {
 		return err
 	}
-	for _, t := range told.Experiments {
-		if t.Predictions, err = foretellAll(told.Model, t.of); err != nil {
+	if v.learn {
+		if err := told.foretell(); err != nil {
 			return err
 		}
 	}
 	if v.asked() {
-		if err := a.verifyTales(ctx, m, v, told); err != nil {
+		if err := verifyTales(told, measured); err != nil {
 			return err
 		}
 	}
@@ -127,20 +136,83 @@ func (a *app) foretell(ctx context.Context, m *measuring, from []string, v verif
 	return a.result(told, foretoldText(told))
 }
 
-// verifyTales measures what was predicted, or takes the runs that did, and judges.
-func (a *app) verifyTales(ctx context.Context, m *measuring, v verifying, told *telling) error {
-	var all []foretold
-	for i, t := range told.Experiments {
-		var run *results.Run
-		var err error
-		if v.measure {
-			run, err = a.measure(ctx, m, []string{t.file})
-		} else {
-			run, err = openRun(v.against[i])
-		}
-		if err != nil {
+// foretell learns from the runs, and predicts every experiment.
+func (t *telling) foretell() (err error) {
+	if t.Model, err = learn(t.From, t.Experiments[0].of.Seed); err != nil {
+		return err
+	}
+	for _, e := range t.Experiments {
+		if e.Predictions, err = foretellAll(t.Model, e.of); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// lesson is an experiment to learn from, and the arms of it that teach something.
+type lesson struct {
+	name string
+	only []string
+}
+
+var lessons = []lesson{{name: "chain"}, {name: "fanout"}, {name: "pauses"}, {name: "single", only: []string{"direct", "gateway"}}, {name: "storefront", only: []string{"direct", "mesh"}}}
+
+// The rates and the blocks of lessons: what parts cost at other rates follows from how it changed between these two.
+var lessonRates = topologies.Rates{200, 400}
+
+const lessonBlock = 2 * time.Second
+
+func lessonNames() string {
+	var names []string
+	for _, l := range lessons {
+		names = append(names, l.name)
+	}
+	return strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1]
+}
+
+// measureTold runs what has to be run: the lessons, whose runs it adds to what is learnt from, and what is verified, whose runs it
+// returns in the order of the files.
+func (a *app) measureTold(ctx context.Context, m *measuring, v verifying, told *telling) ([]*results.Run, error) {
+	var experiments []*topologies.Experiment
+	if v.learn {
+		for _, l := range lessons {
+			e, err := loadExperiment([]string{l.name})
+			if err != nil {
+				return nil, err
+			}
+			o := harness.Overrides{Only: l.only, Rates: lessonRates, Duration: lessonBlock, Rounds: m.rounds, Seed: m.seed}
+			if err := o.Apply(e); err != nil {
+				return nil, err
+			}
+			experiments = append(experiments, e)
+		}
+	}
+	taught := len(experiments)
+	if v.measure {
+		for _, t := range told.Experiments {
+			experiments = append(experiments, t.of)
+		}
+	}
+	runs, err := a.measureInTurn(ctx, m, experiments)
+	if err != nil {
+		return nil, err
+	}
+	told.From = append(told.From, dirs(runs[:taught])...)
+	for _, dir := range v.against {
+		run, err := openRun(dir)
+		if err != nil {
+			return nil, err
+		}
+		runs = append(runs, run)
+	}
+	return runs[taught:], nil
+}
+
+// verifyTales holds what was predicted beside what the runs measured, and judges.
+func verifyTales(told *telling, runs []*results.Run) error {
+	var all []foretold
+	for i, t := range told.Experiments {
+		run := runs[i]
 		if run.Plan.Name != t.Experiment {
 			return &exit{code: exitUsage, err: fmt.Errorf("run %s is of %s, not of %s", run.Plan.ID, run.Plan.Name, t.Experiment), hint: "name the runs in the order of the files"}
 		}
@@ -181,7 +253,7 @@ func learn(from []string, seed uint64) (*predict.Model, error) {
 	}
 	model, err := predict.Learn(runs, seed)
 	if err != nil {
-		return nil, &exit{code: exitCannotJudge, err: err, hint: "run chain, fanout, single and storefront on this machine first, with `crossroads run`"}
+		return nil, &exit{code: exitCannotJudge, err: err, hint: "let --learn run what there is to learn from"}
 	}
 	return model, nil
 }
@@ -193,7 +265,7 @@ func sameMachine(run *results.Run) error {
 		return err
 	}
 	if here.Machine != run.Environment.Machine {
-		return &exit{code: exitCannotJudge, err: fmt.Errorf("run %s is of another machine", run.Plan.ID), hint: "run chain, fanout, single and storefront here first"}
+		return &exit{code: exitCannotJudge, err: fmt.Errorf("run %s is of another machine", run.Plan.ID), hint: "let --learn run what there is to learn from, here"}
 	}
 	return nil
 }
