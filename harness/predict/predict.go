@@ -11,6 +11,7 @@
 package predict
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"strings"
@@ -66,6 +67,40 @@ type Unmeasured struct {
 
 func (u *Unmeasured) Error() string {
 	return fmt.Sprintf("topology %s: no run measured %s", u.Arm, strings.Join(u.Parts, ", "))
+}
+
+// Untaught says, before anything is run, which parts of the wanted experiments' arms none of the lessons' arms has: *Unmeasured, an error
+// for each arm, joined. Lessons that are not measured well enough in the end may still leave more of them unknown.
+func Untaught(lessons, wanted []*topologies.Experiment) error {
+	m := &Model{Prices: map[string]prices{}}
+	for _, kind := range kinds {
+		m.Prices[kind] = prices{Of: map[string]float64{}}
+	}
+	for _, e := range lessons {
+		for _, arm := range e.Arms() {
+			p, err := planOf(arm)
+			if err != nil {
+				return err
+			}
+			for kind, passes := range p.passes {
+				for _, at := range passes {
+					m.Prices[kind].Of[at.part] = 0
+				}
+			}
+		}
+	}
+	var faults []error
+	for _, e := range wanted {
+		for _, arm := range e.Arms() {
+			p, err := planOf(arm)
+			if err != nil {
+				faults = append(faults, err)
+			} else if missing := m.missing(p); len(missing) > 0 {
+				faults = append(faults, &Unmeasured{arm.Name, missing})
+			}
+		}
+	}
+	return errors.Join(faults...)
 }
 
 // Predict says what an arm would cost at a rate. The error is an *Unmeasured where a part of it was never seen.

@@ -2,6 +2,7 @@ package predict
 
 import (
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -12,23 +13,11 @@ import (
 // TestUnseenGraphsAreMadeOfMeasuredParts: the graphs by which predictions are verified, and those on which the model was practised, are
 // unlike those that it is learnt from, and yet made of nothing else; each is quick to measure.
 func TestUnseenGraphsAreMadeOfMeasuredParts(t *testing.T) {
-	known := map[string]bool{}
+	var lessons []*topologies.Experiment
 	for _, name := range []string{"chain", "fanout", "pauses", "single", "storefront"} {
 		data, ok := topologies.Ready(name)
 		require.True(t, ok)
-		e := parse(t, string(data))
-		for _, arm := range e.Arms() {
-			if name == "single" && arm.Name != "direct" && arm.Name != "gateway" {
-				continue
-			}
-			p, err := planOf(arm)
-			require.NoError(t, err)
-			for _, kind := range kinds {
-				for part := range counts(p, kind) {
-					known[part] = true
-				}
-			}
-		}
+		lessons = append(lessons, parse(t, string(data)))
 	}
 	files, err := filepath.Glob("../../topologies/unseen/*.yaml")
 	require.NoError(t, err)
@@ -44,14 +33,11 @@ func TestUnseenGraphsAreMadeOfMeasuredParts(t *testing.T) {
 		require.Equal(t, []string{"direct", "gateway", "mesh", "gateway+mesh"}, e.Topologies.Keys())
 		require.GreaterOrEqual(t, len(e.Load.Rates), 1)
 		require.GreaterOrEqual(t, e.Load.Rates[0].F()*e.Load.Duration.D().Seconds(), 368.0, "a block has to give a p99")
-		for _, arm := range e.Arms() {
-			p, err := planOf(arm)
-			require.NoError(t, err)
-			for _, kind := range kinds {
-				for part := range counts(p, kind) {
-					require.True(t, known[part], "%s, %s: %s", e.Name, arm.Name, part)
-				}
-			}
-		}
+		require.NoError(t, Untaught(lessons, []*topologies.Experiment{e}), file)
 	}
+	stranger := parse(t, strings.ReplaceAll(fan, "mesh: {mesh: {}}", "mesh: {mesh: {balance: least_request}}"))
+	err = Untaught(lessons, []*topologies.Experiment{stranger})
+	require.ErrorContains(t, err, "topology mesh: no run measured outbound")
+	require.ErrorContains(t, err, "least_request")
+	require.NotContains(t, err.Error(), "topology direct")
 }

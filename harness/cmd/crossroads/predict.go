@@ -41,14 +41,15 @@ func (a *app) predict() *cobra.Command {
 	var from []string
 	var v verifying
 	c := &cobra.Command{
-		Use: "predict FILE... --from RUN,RUN", Short: "Say what a call graph and its topologies would cost, from runs of other ones",
+		Use: "predict FILE... --learn|--from RUN,RUN", Short: "Say what a call graph and its topologies would cost, from runs of other ones",
 		Long: `Predict learns from runs of this machine what a visit of a service, a call and every kind of proxy crossing cost in CPU time, and what
 waking a process costs in time; it then simulates the call graph of FILE in each of its topologies and prints p50, p99 and CPU per
 request with intervals. Parts that no run measured (another gateway, another stage) are an error that names them. With --learn the
-experiments that it learns from, ` + lessonNames() + `, are run first, in ten minutes; the model learns
-from nothing else. With --verify the FILEs are run as well, a round of each experiment in turn, and the error of every number is printed with a verdict: the aim is p50 within 10%, p99 within 25% and CPU
-within 10%, for every topology. --out keeps all of it as JSON. With --against the measurements are those of runs that were made before,
-in the order of the files.`,
+experiments that it learns from are run first, in ten minutes: ` + lessonNames() + `.
+
+With --verify the FILEs are run as well, a round of each experiment in turn, and the error of every number is printed with a verdict:
+the aim is p50 within 10%, p99 within 25% and CPU within 10%, for every topology. --out keeps all of it as JSON. With --against the
+measurements are those of runs that were made before, in the order of the files.`,
 		Example: "  crossroads predict shop.yaml --learn\n" +
 			"  crossroads predict topologies/unseen/*.yaml --learn --verify --out told.json\n" +
 			"  crossroads predict shop.yaml --from results/runs/CHAIN,results/runs/FANOUT,results/runs/PAUSES,results/runs/SINGLE,results/runs/STOREFRONT --verify",
@@ -149,6 +150,14 @@ func (t *telling) foretell() (err error) {
 	return nil
 }
 
+func (t *telling) wanted() []*topologies.Experiment {
+	var all []*topologies.Experiment
+	for _, e := range t.Experiments {
+		all = append(all, e.of)
+	}
+	return all
+}
+
 // lesson is an experiment to learn from, and the arms of it that teach something.
 type lesson struct {
 	name string
@@ -188,10 +197,13 @@ func (a *app) measureTold(ctx context.Context, m *measuring, v verifying, told *
 		}
 	}
 	taught := len(experiments)
-	if v.measure {
-		for _, t := range told.Experiments {
-			experiments = append(experiments, t.of)
+	if v.learn {
+		if err := predict.Untaught(experiments, told.wanted()); err != nil {
+			return nil, &exit{code: exitCannotJudge, err: err, hint: unmeasuredHint}
 		}
+	}
+	if v.measure {
+		experiments = append(experiments, told.wanted()...)
 	}
 	runs, err := a.measureInTurn(ctx, m, experiments)
 	if err != nil {
@@ -270,6 +282,8 @@ func sameMachine(run *results.Run) error {
 	return nil
 }
 
+const unmeasuredHint = "run an experiment that has these parts and name it with --from beside the others, or leave the topologies out with --only"
+
 func foretellAll(model *predict.Model, e *topologies.Experiment) ([]foretold, error) {
 	var all []foretold
 	var faults []error
@@ -284,8 +298,7 @@ func foretellAll(model *predict.Model, e *topologies.Experiment) ([]foretold, er
 		}
 	}
 	if len(faults) > 0 {
-		return nil, &exit{code: exitCannotJudge, err: errors.Join(faults...),
-			hint: "run an experiment that has these parts, name it with --from as well, or leave the topologies out with --only"}
+		return nil, &exit{code: exitCannotJudge, err: errors.Join(faults...), hint: unmeasuredHint}
 	}
 	return all, nil
 }
