@@ -78,13 +78,13 @@ func planOf(arm *topologies.Arm) (*plan, error) {
 			p.pass(sidecar, p.inbound, visits[name], name)
 		}
 		for _, step := range s.Script {
-			none, all := 1.0, 0.0
+			none, first, further := 1.0, 0.0, 0.0 // none: the chance that no call of the step was made before
 			for _, call := range step.Calls {
-				none, all = none*(1-call.Chance()), all+call.Chance()
-				visits[call.Call] += visits[name] * call.Chance()
+				made := visits[name] * call.Chance()
+				visits[call.Call] += made
+				first, further = first+made*none, further+made*(1-none)
+				none *= 1 - call.Chance()
 			}
-			// The first call of a step costs what a call costs that is made alone; its caller is at work already for the others.
-			first, further := visits[name]*(1-none), visits[name]*(all-(1-none))
 			p.pass(workload, partCall, first, name)
 			p.pass(workload, partFurther, further, name)
 			p.pass(sidecar, p.outbound, first, name)

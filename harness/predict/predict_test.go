@@ -79,6 +79,9 @@ func TestFurtherCalls(t *testing.T) {
 		"[{call: b, probability: 50%}, {call: c, probability: 50%}, {call: d, probability: 50%}]", 1), "direct")
 	require.InDelta(t, 0.875, counts(p, workload)[partCall], 1e-9)
 	require.InDelta(t, 1.5-0.875, counts(p, workload)[partFurther], 1e-9)
+	p = plans(t, strings.Replace(line, "script: [{call: b}]", "script: [{call: b, probability: 10%}]", 1), "mesh")
+	require.NotContains(t, counts(p, workload), partFurther, "a call made alone is the first of its step, whatever its probability")
+	require.NotContains(t, counts(p, sidecar), furtherOf(p.outbound))
 }
 
 // TestPricesAreFound: costs that made the numbers come out of them again.
