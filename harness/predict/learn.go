@@ -11,6 +11,17 @@ import (
 	"crossroads/topologies"
 )
 
+// Lesson is a ready experiment to learn from.
+type Lesson struct {
+	Experiment string
+	Arms       []string // that teach something; none: all
+}
+
+// Lessons teach every part of plain gateways and meshes; one graph alone cannot tell a wait, a call and a visit apart.
+var Lessons = []Lesson{
+	{"chain", nil}, {"fanout", nil}, {"pauses", nil}, {"single", []string{"direct", "gateway"}}, {"storefront", []string{"direct", "mesh"}},
+}
+
 // cell is an arm at one rate as runs measured it: medians over valid trials, and how far trials were from each other.
 type cell struct {
 	name     string

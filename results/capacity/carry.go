@@ -71,8 +71,8 @@ func Carry(ctx context.Context, p *results.Plan, try Try, note func(arm string, 
 		}
 		err := inTurn(ctx, climbs)
 		for i, c := range climbs {
-			if c.done {
-				arms[i].Repetitions = append(arms[i].Repetitions, c.found)
+			if c.found != nil {
+				arms[i].Repetitions = append(arms[i].Repetitions, *c.found)
 			}
 		}
 		if err != nil {
@@ -141,17 +141,18 @@ type climb struct {
 	note   func(arm string, rate float64, text string)
 	pause  func() (more bool) // before every trial but the first
 
-	found Repetition
+	found *Repetition // once it is whole
 	err   error
-	done  bool // found is whole
 }
 
 // trials are those of one repetition; when they end, the climb has found or err.
 func (c *climb) trials(ctx context.Context) iter.Seq[struct{}] {
 	return func(yield func(struct{}) bool) {
 		c.pause = func() bool { return yield(struct{}{}) }
-		c.found, c.err = c.repetition(ctx)
-		c.done = c.err == nil
+		r, err := c.repetition(ctx)
+		if c.err = err; err == nil {
+			c.found = &r
+		}
 	}
 }
 

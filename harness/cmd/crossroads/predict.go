@@ -64,7 +64,7 @@ measurements are those of runs that were made before, in the order of the files.
 	m.flags(c)
 	c.Flags().StringSliceVar(&from, "from", nil, "run directories to learn from")
 	c.Flags().BoolVar(&v.learn, "learn", false, "run the experiments to learn from first")
-	c.Flags().BoolVar(&v.measure, "verify", false, "measure the experiments afterwards and print the errors")
+	c.Flags().BoolVar(&v.measure, "verify", false, "measure the experiments as well and print the errors")
 	c.Flags().StringSliceVar(&v.against, "against", nil, "run directories that hold the measurements, one for each FILE, instead of --verify")
 	c.Flags().StringVar(&v.out, "out", "", "write predictions, measurements and errors to this file as JSON")
 	return c
@@ -158,14 +158,6 @@ func (t *telling) wanted() []*topologies.Experiment {
 	return all
 }
 
-// lesson is an experiment to learn from, and the arms of it that teach something.
-type lesson struct {
-	name string
-	only []string
-}
-
-var lessons = []lesson{{name: "chain"}, {name: "fanout"}, {name: "pauses"}, {name: "single", only: []string{"direct", "gateway"}}, {name: "storefront", only: []string{"direct", "mesh"}}}
-
 // The rates and the blocks of lessons: what parts cost at other rates follows from how it changed between these two.
 var lessonRates = topologies.Rates{200, 400}
 
@@ -173,8 +165,8 @@ const lessonBlock = 2 * time.Second
 
 func lessonNames() string {
 	var names []string
-	for _, l := range lessons {
-		names = append(names, l.name)
+	for _, l := range predict.Lessons {
+		names = append(names, l.Experiment)
 	}
 	return strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1]
 }
@@ -184,24 +176,22 @@ func lessonNames() string {
 func (a *app) measureTold(ctx context.Context, m *measuring, v verifying, told *telling) ([]*results.Run, error) {
 	var experiments []*topologies.Experiment
 	if v.learn {
-		for _, l := range lessons {
-			e, err := loadExperiment([]string{l.name})
+		for _, l := range predict.Lessons {
+			e, err := loadExperiment([]string{l.Experiment})
 			if err != nil {
 				return nil, err
 			}
-			o := harness.Overrides{Only: l.only, Rates: lessonRates, Duration: lessonBlock, Rounds: m.rounds, Seed: m.seed}
+			o := harness.Overrides{Only: l.Arms, Rates: lessonRates, Duration: lessonBlock, Rounds: m.rounds, Seed: m.seed}
 			if err := o.Apply(e); err != nil {
 				return nil, err
 			}
 			experiments = append(experiments, e)
 		}
-	}
-	taught := len(experiments)
-	if v.learn {
 		if err := predict.Untaught(experiments, told.wanted()); err != nil {
 			return nil, &exit{code: exitCannotJudge, err: err, hint: unmeasuredHint}
 		}
 	}
+	taught := len(experiments)
 	if v.measure {
 		experiments = append(experiments, told.wanted()...)
 	}

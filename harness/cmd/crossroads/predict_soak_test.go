@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"crossroads/harness/predict"
 	"crossroads/results"
 )
 
@@ -31,7 +32,7 @@ func TestSoakPredictionLearnsAndIsVerified(t *testing.T) {
 	require.NoError(t, err)
 	var told telling
 	require.NoError(t, json.Unmarshal(text, &told))
-	require.Len(t, told.From, len(lessons))
+	require.Len(t, told.From, len(predict.Lessons))
 	require.NotContains(t, told.From, told.Experiments[0].Run)
 	require.Len(t, told.Experiments[0].Predictions, 4)
 	for _, f := range told.Experiments[0].Predictions {
