@@ -4,15 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
+	"crossroads/reports/figure"
 	"crossroads/reports/quantity"
 	"crossroads/results"
 	"crossroads/results/capacity"
 	"crossroads/results/stats"
 )
 
-// stable is how far the middles of repeated searches may lie apart before a reader is warned.
+// stable is how far the knees of repeated searches may lie apart before a reader is warned.
 const stable = 0.05
 
 // searched is the report of a search for capacities: the search is carried out again over the records, so that nothing of it is
@@ -33,9 +35,9 @@ func (b *book) searched() (*Report, error) {
 func (b *book) judgeSearch(found []capacity.Arm, unfinished bool) (Status, []string) {
 	var reasons []string
 	for _, a := range found {
-		for i, r := range a.Repetitions {
+		for _, r := range a.Repetitions {
 			if r.Note != "" {
-				reasons = append(reasons, fmt.Sprintf("%s, repetition %d: %s", clean(a.Name), i+1, clean(r.Note)))
+				reasons = append(reasons, fmt.Sprintf("%s, repetition %d: %s", clean(a.Name), r.Number, clean(r.Note)))
 			}
 		}
 		if a.Spread > stable {
@@ -62,6 +64,7 @@ func (b *book) capacities(found []capacity.Arm) *Table {
 		Columns: []Column{
 			{Key: "topology", Title: "Topology"},
 			{Key: "highest_rate", Title: "Highest rate that meets the objectives", Unit: quantity.PerSecond, Numeric: true},
+			{Key: "interval", Title: "95% interval", Unit: quantity.PerSecond, Numeric: true},
 			{Key: "of_direct", Title: "of direct's", Unit: quantity.Percent, Numeric: true},
 			{Key: "spread", Title: "Repetitions apart", Unit: quantity.Percent, Numeric: true},
 			{Key: "p50_half", Title: "p50 at 50% of it", Unit: quantity.Milliseconds, Numeric: true},
@@ -69,11 +72,11 @@ func (b *book) capacities(found []capacity.Arm) *Table {
 			{Key: "p50_most", Title: "p50 at 80% of it", Unit: quantity.Milliseconds, Numeric: true},
 			{Key: "p99_most", Title: "p99 at 80% of it", Unit: quantity.Milliseconds, Numeric: true},
 		},
-		Notes: []string{"A bracket over all repetitions, not a point: at every lower end 3 of 3 steps met " + b.objectiveTexts() + ", at every upper end 2 of 3 missed.",
+		Notes: []string{"A bracket over all repetitions, not a point: the rate at which half of the steps meet " + b.objectiveTexts() + ". The interval is that of all repetitions together.",
 			"Response times at shares of the lower end: the median of the repetitions."},
 	}
 	for i, a := range found {
-		row := Row{Ink: 1 + b.ink(i), Cells: []Cell{text(a.Name), bracketOf(a), number(b.ofDirect(found, a)), number(apart(a))}}
+		row := Row{Ink: 1 + b.ink(i), Cells: []Cell{text(a.Name), bracketOf(a), text(spelled(a.Range[0], a.Range[1])), number(b.ofDirect(found, a)), number(apart(a))}}
 		for share := range 2 {
 			for _, of := range []func(capacity.Below) *float64{func(b capacity.Below) *float64 { return b.P50 }, func(b capacity.Below) *float64 { return b.P99 }} {
 				row.Cells = append(row.Cells, number(waitBelow(a, share, of)))
@@ -105,12 +108,15 @@ func spelled(low, high float64) string {
 	return at(low) + " to " + at(high)
 }
 
-// ofDirect is the arm's lower end as a share of direct's.
+// ofDirect is the arm's knee as a share of direct's.
 func (b *book) ofDirect(found []capacity.Arm, a capacity.Arm) quantity.Quantity {
-	if b.direct < 0 || found[b.direct].Low == 0 {
+	if b.direct < 0 || found[b.direct].Knee == 0 {
 		return quantity.Absent("no capacity of direct")
 	}
-	return quantity.Of(100*a.Low/found[b.direct].Low, quantity.Percent)
+	if a.Knee == 0 {
+		return quantity.Absent("no bracket")
+	}
+	return quantity.Of(100*a.Knee/found[b.direct].Knee, quantity.Percent)
 }
 
 func apart(a capacity.Arm) quantity.Quantity {
@@ -147,21 +153,61 @@ func (b *book) repetitions(found []capacity.Arm) Section {
 	t := &Table{ID: "repetitions", Caption: "Every repetition of the search", Open: true, Columns: []Column{
 		{Key: "topology", Title: "Topology"}, {Key: "repetition", Title: "Repetition", Numeric: true},
 		{Key: "highest_rate", Title: "Bracket", Unit: quantity.PerSecond, Numeric: true},
-		{Key: "width", Title: "Width", Unit: quantity.Percent, Numeric: true}, {Key: "steps", Title: "Steps", Numeric: true}, {Key: "note", Title: "Note"},
+		{Key: "width", Title: "Width", Unit: quantity.Percent, Numeric: true}, {Key: "interval", Title: "95% interval", Unit: quantity.PerSecond, Numeric: true}, {Key: "steps", Title: "Steps", Numeric: true}, {Key: "note", Title: "Note"},
 	}}
 	for i, a := range found {
-		for j, r := range a.Repetitions {
+		for _, r := range a.Repetitions {
 			width := quantity.Absent("open")
 			if r.Width > 0 {
 				width = quantity.Of(100*r.Width, quantity.Percent)
 			}
-			t.Rows = append(t.Rows, Row{Ink: 1 + b.ink(i), Cells: []Cell{text(a.Name), number(quantity.Of(float64(j+1), quantity.None)), text(spelled(r.Low, r.High)),
-				number(width), number(quantity.Of(float64(r.Steps), quantity.None)), text(r.Note)}})
+			t.Rows = append(t.Rows, Row{Ink: 1 + b.ink(i), Cells: []Cell{text(a.Name), number(quantity.Of(float64(r.Number), quantity.None)), text(spelled(r.Low, r.High)),
+				number(width), text(spelled(r.Range[0], r.Range[1])), number(quantity.Of(float64(r.Steps), quantity.None)), text(r.Note)}})
 		}
 	}
-	return Section{ID: "capacity", Title: "How it was found", Parts: []Part{{Table: t}}, Text: []string{
-		fmt.Sprintf("The rate doubles until a step misses the objectives; the bracket is bisected until it is within %s; then both ends are confirmed. A step in which the instrument was at fault is repeated and never counts against the target. Later repetitions begin near what the one before found and go their own way.",
-			share(b.Plan.Search.Width))}}
+	return Section{ID: "capacity", Title: "How it was found", Parts: []Part{{Figure: b.stepsFigure(found)}, {Table: t}}, Text: []string{
+		fmt.Sprintf("The rate goes up after a step that met the objectives and down after one that missed them: first by doublings, then in ever smaller strides, at last by %s, %s of each search. "+
+			"The capacity is where the share of steps that meet falls through a half; the bracket is the two rates tried around it. All searches take turns step by step in a random order and know nothing of each other's answers, so that arms and repetitions meet the same machine. "+
+			"In the end they are estimated together: the capacities of all rise and fall together from turn to turn, as the machine does, and those given are of its mean state. How far repetitions are apart is what the search adds, not what the machine did. A step in which the instrument was at fault is repeated and never counts against the target.",
+			share(b.Plan.Search.Width), plural(b.Plan.Search.Fine, "step"))}}
+}
+
+// stepsFigure is every step of the search over time.
+func (b *book) stepsFigure(found []capacity.Arm) *figure.Figure {
+	begun := b.Trials[0].Started
+	for _, t := range b.Trials {
+		if t.Started.Before(begun) {
+			begun = t.Started
+		}
+	}
+	l := &figure.Lines{X: figure.Axis{Title: "minutes since the search began"}, Y: figure.Axis{Title: "rate of the step, 1/s (logarithmic)", Scale: figure.Log}}
+	for i, a := range found {
+		s := figure.Series{Name: b.name(i), Ink: b.ink(i), Dash: b.ink(i), Label: true}
+		for _, t := range b.Trials {
+			if t.Arm != b.Plan.Arms[i].Name || belowCapacity(a, &t) {
+				continue
+			}
+			mark := figure.Small
+			switch answer, _ := capacity.Ask(&t, b.Plan.Objectives); answer {
+			case capacity.Misses:
+				mark = figure.Hollow
+			case capacity.Unknown:
+				mark = figure.Struck
+			}
+			s.Points = append(s.Points, figure.Point{X: t.Started.Sub(begun).Minutes(), Y: t.Rate, Mark: mark})
+		}
+		l.Series = append(l.Series, s)
+	}
+	return &figure.Figure{ID: "steps", Title: "Every step of the search", Lines: l,
+		Caption: "Steps that met the objectives are filled, steps that missed them hollow, steps that are no evidence struck through. A level that moves is a machine, or a target, that changed meanwhile.",
+		About:   "For each topology, the rates of all steps over the time at which they were made."}
+}
+
+// belowCapacity tells whether a trial was no step but measured the arm at a share of its capacity.
+func belowCapacity(a capacity.Arm, t *results.Trial) bool {
+	return slices.ContainsFunc(a.Repetitions, func(r capacity.Repetition) bool {
+		return r.Number == t.Round && slices.ContainsFunc(r.Below, func(b capacity.Below) bool { return b.Rate == t.Rate })
+	})
 }
 
 func (b *book) capacityFindings(found []capacity.Arm) []Finding {
@@ -189,16 +235,15 @@ func (b *book) capacityFindings(found []capacity.Arm) []Finding {
 	return all
 }
 
-// capacityBeside says whose capacity is shown to be higher, or lower, than that of the project's own proxy: brackets over all repetitions that
-// do not meet.
+// capacityBeside says whose capacity is shown to be higher, or lower, than that of the project's own proxy: intervals that do not meet.
 func (b *book) capacityBeside(found []capacity.Arm, own int, rivals []int) (Finding, bool) {
 	var higher, lower []string
-	o := found[own]
+	o := found[own].Range
 	for _, i := range rivals {
-		switch r := found[i]; {
-		case o.High > 0 && r.Low > o.High:
+		switch r := found[i].Range; {
+		case o[1] > 0 && r[0] > o[1]:
 			higher = append(higher, b.name(i))
-		case r.High > 0 && o.Low > r.High:
+		case r[1] > 0 && o[0] > r[1]:
 			lower = append(lower, b.name(i))
 		}
 	}

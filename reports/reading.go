@@ -64,7 +64,7 @@ func (b *book) reproduceSection() Section {
 // verb is the command that makes such a run.
 func (b *book) verb() string {
 	if s := b.Plan.Search; s != nil {
-		return fmt.Sprintf("capacity --start %.0f --highest %.0f --repeat %d", s.Start, s.Highest, s.Repeat)
+		return fmt.Sprintf("capacity --start %.0f --highest %.0f --fine %d --repeat %d", s.Start, s.Highest, s.Fine, s.Repeat)
 	}
 	return "bench"
 }

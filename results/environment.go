@@ -160,7 +160,7 @@ func gitCommit(dir string) (hash string, dirty bool, err error) {
 		defer cancel()
 		out, err := exec.CommandContext(ctx, "git", append([]string{"-C", dir}, args...)...).Output()
 		if err != nil {
-			return "", fmt.Errorf("git %s in %s: %w", args[0], dir, err)
+			return "", fmt.Errorf("git %s beside the programs: %w", args[0], err) // a record names no directory: it may be published
 		}
 		return strings.TrimSpace(string(out)), nil
 	}

@@ -56,6 +56,7 @@ func TestGitCommit(t *testing.T) {
 	}
 	_, _, err := gitCommit(dir)
 	require.ErrorContains(t, err, "git rev-parse")
+	require.NotContains(t, err.Error(), dir)
 	git("init", "-q")
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "a"), []byte("1"), 0o644))
 	git("add", "a")

@@ -35,6 +35,7 @@ type Search struct {
 	Start   float64 `json:"start"`   // rate of the first step, per second
 	Highest float64 `json:"highest"` // beyond which it does not go
 	Width   float64 `json:"width"`   // relative, of the bracket that it looks for
+	Fine    int     `json:"fine"`    // steps of one width that each repetition of an arm makes; 0 of versions that made none
 	Steps   int     `json:"steps"`   // that one repetition of an arm may take
 	Repeat  int     `json:"repeat"`  // whole searches of each arm
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"math"
+	"math/rand/v2"
 	"slices"
 
 	"crossroads/results"
@@ -22,14 +23,18 @@ type Arm struct {
 	Name        string       `json:"arm"`
 	Low         float64      `json:"low"`              // the lowest of the lower ends; 0: one repetition found none
 	High        float64      `json:"high,omitempty"`   // the highest of the upper ends; 0: one repetition found none
-	Spread      float64      `json:"spread,omitempty"` // largest over smallest middle of the brackets, less 1; 0 of one repetition
-	Repetitions []Repetition `json:"repetitions"`
+	Knee        float64      `json:"knee,omitempty"`   // of all repetitions together; 0 where one has none
+	Range       [2]float64   `json:"interval"`         // of that knee
+	Spread      float64      `json:"spread,omitempty"` // largest over smallest knee, less 1; 0 of one repetition
+	Repetitions []Repetition `json:"repetitions"`      // that are whole, in their order
 }
 
 // Repetition is one whole search of an arm.
 type Repetition struct {
+	Number int `json:"repetition"` // from 1
 	Bracket
-	Below []Below `json:"below,omitempty"`
+	Tallies []Tally `json:"tallies"`
+	Below   []Below `json:"below,omitempty"`
 }
 
 // Below is the arm at a share of its capacity: what a user would wait there.
@@ -46,44 +51,76 @@ var belowShares = []float64{0.5, 0.8}
 
 const stepRepeats = 3 // tries at a step whose trials are no evidence
 
-// A later repetition begins a little below where the last one ended, with small steps: a search of its own at rates of its own, which
-// need not find the way from the start again.
-const (
-	nearFactor = 1.25
-	nearBelow  = 1.12
-)
-
-// Carry carries out the search of a plan, repetition by repetition, and within one the arms in turn, step by step: what drifts for
-// minutes meets all arms alike. What was found until an error is returned with it. note is told of every trial.
+// Carry carries out the search of a plan: all repetitions of all arms in turn, step by step, each a search of its own that knows nothing of
+// the others. What drifts for minutes meets all of them alike: arms can be compared, and repetitions differ by what the search adds, not
+// by what the machine did in the meantime. What was found until an error is returned with it. note is told of every trial.
 func Carry(ctx context.Context, p *results.Plan, try Try, note func(arm string, rate float64, text string)) ([]Arm, error) {
 	if p.Search == nil {
 		return nil, fmt.Errorf("run %s is no search for capacities", p.ID)
 	}
+	if p.Search.Fine < 1 {
+		return nil, fmt.Errorf("run %s was searched by an earlier version, in another way: report it with that version, or search again", p.ID)
+	}
 	arms := make([]Arm, len(p.Arms))
-	for i, a := range p.Arms {
-		arms[i].Name = a.Name
-	}
 	order := 0
-	for round := 1; round <= max(1, p.Search.Repeat); round++ {
-		climbs := make([]*climb, len(arms))
-		for i, a := range arms {
-			climbs[i] = &climb{plan: p, arm: a.Name, round: round, before: a.Repetitions, order: &order, try: try, note: note}
-		}
-		err := inTurn(ctx, climbs)
-		for i, c := range climbs {
-			if c.found != nil {
-				arms[i].Repetitions = append(arms[i].Repetitions, *c.found)
-			}
-		}
-		if err != nil {
-			return summed(arms), err
+	var climbs []*climb
+	for _, a := range p.Arms {
+		for round := 1; round <= max(1, p.Search.Repeat); round++ {
+			climbs = append(climbs, &climb{plan: p, arm: a.Name, round: round, order: &order, try: try, note: note})
 		}
 	}
-	return summed(arms), nil
+	err := inTurn(ctx, p.Seed, climbs)
+	fit := jointly(climbs)
+	for i, c := range climbs {
+		a := &arms[i/max(1, p.Search.Repeat)]
+		if a.Name = c.arm; c.found != nil {
+			a.Repetitions = append(a.Repetitions, *c.found)
+		}
+	}
+	for i := range arms {
+		arms[i].sum(fit, climbs)
+	}
+	return arms, err
 }
 
-// inTurn lets each climb that is not at its end make one trial after the other has made one. The first error ends all of them.
-func inTurn(ctx context.Context, climbs []*climb) error {
+// jointly estimates the knees of the searches that are whole anew, all of them together. A search that found no knee keeps out of it. Where
+// each has answers of a limit that stands still, there is no drift to tell from it, and what each found alone stands.
+func jointly(climbs []*climb) *together {
+	var steps []answered
+	var knees []float64
+	var of []*climb
+	still := true
+	for _, c := range climbs {
+		if c.inFit = -1; c.found == nil || c.found.Knee == 0 {
+			continue
+		}
+		c.inFit = len(of)
+		for _, s := range c.steps {
+			s.search = c.inFit
+			steps = append(steps, s)
+		}
+		of, knees = append(of, c), append(knees, c.found.Knee)
+		still = still && c.found.sharp
+	}
+	if still {
+		return nil
+	}
+	fit := fitTogether(steps, knees, math.Log1p(of[0].plan.Search.Width))
+	if fit == nil {
+		return nil
+	}
+	for i, c := range of {
+		knee, interval := fit.knee(i)
+		c.found.around(knee, c.found.Tallies)
+		c.found.Range = interval
+	}
+	return fit
+}
+
+// inTurn lets each climb that is not at its end make one trial before any makes another, in an order that is drawn anew each time: what comes
+// after what favours none. The first error ends all of them.
+func inTurn(ctx context.Context, seed uint64, climbs []*climb) error {
+	random := rand.New(rand.NewPCG(seed, 0))
 	type turn struct {
 		climb *climb
 		next  func() (struct{}, bool)
@@ -95,6 +132,7 @@ func inTurn(ctx context.Context, climbs []*climb) error {
 		turns = append(turns, turn{c, next})
 	}
 	for len(turns) > 0 {
+		random.Shuffle(len(turns), func(i, j int) { turns[i], turns[j] = turns[j], turns[i] })
 		var left []turn
 		for _, t := range turns {
 			if _, more := t.next(); more {
@@ -108,38 +146,49 @@ func inTurn(ctx context.Context, climbs []*climb) error {
 	return nil
 }
 
-// summed puts the repetitions of each arm together.
-func summed(arms []Arm) []Arm {
-	for i := range arms {
-		a := &arms[i]
-		var lows, highs, middles []float64
-		for _, r := range a.Repetitions {
-			lows, highs, middles = append(lows, r.Low), append(highs, r.High), append(middles, math.Sqrt(r.Low*r.High))
-		}
-		if len(lows) == 0 {
-			continue
-		}
-		if a.Low = slices.Min(lows); slices.Min(highs) > 0 {
-			a.High = slices.Max(highs)
-		}
-		if a.Low > 0 && a.High > 0 {
-			a.Spread = slices.Max(middles)/slices.Min(middles) - 1
+// sum puts the repetitions of the arm together.
+func (a *Arm) sum(fit *together, climbs []*climb) {
+	if len(a.Repetitions) == 0 {
+		return
+	}
+	var lows, highs, knees []float64
+	var fitted []int
+	var tallies [][]Tally
+	for _, r := range a.Repetitions {
+		lows, highs, knees, tallies = append(lows, r.Low), append(highs, r.High), append(knees, r.Knee), append(tallies, r.Tallies)
+	}
+	if a.Low = slices.Min(lows); slices.Min(highs) > 0 {
+		a.High = slices.Max(highs)
+	}
+	if a.Low == 0 || a.High == 0 {
+		return
+	}
+	a.Spread = slices.Max(knees)/slices.Min(knees) - 1
+	for _, c := range climbs {
+		if c.arm == a.Name && c.inFit >= 0 {
+			fitted = append(fitted, c.inFit)
 		}
 	}
-	return arms
+	if fit == nil {
+		all := Estimate(pooled(tallies...))
+		a.Knee, a.Range = all.Knee, all.Range
+		return
+	}
+	a.Knee, a.Range = fit.knee(fitted...)
 }
 
 // climb is one repetition of the search on one arm.
 type climb struct {
-	plan   *results.Plan
-	arm    string
-	round  int
-	before []Repetition
-	order  *int
-	made   int // trials
-	try    Try
-	note   func(arm string, rate float64, text string)
-	pause  func() (more bool) // before every trial but the first
+	plan  *results.Plan
+	arm   string
+	round int
+	order *int
+	made  int // trials
+	steps []answered
+	inFit int // which search of the joint fit it is; -1: none
+	try   Try
+	note  func(arm string, rate float64, text string)
+	pause func() (more bool) // before every trial but the first
 
 	found *Repetition // once it is whole
 	err   error
@@ -160,9 +209,11 @@ func (c *climb) trials(ctx context.Context) iter.Seq[struct{}] {
 var errLeft = errors.New("another arm's search ended with an error")
 
 func (c *climb) repetition(ctx context.Context) (Repetition, error) {
-	var r Repetition
+	p := c.plan.Search
+	r := Repetition{Number: c.round}
 	var err error
-	if r.Bracket, err = c.search().Find(ctx, c.step); err != nil {
+	r.Bracket, r.Tallies, err = Search{Start: p.Start, Highest: p.Highest, Width: p.Width, Fine: p.Fine, Steps: p.Steps}.Find(ctx, c.step)
+	if err != nil {
 		return r, err
 	}
 	for _, share := range belowShares {
@@ -178,16 +229,6 @@ func (c *climb) repetition(ctx context.Context) (Repetition, error) {
 	return r, nil
 }
 
-// search begins where the plan says, or near what the last repetition found.
-func (c *climb) search() Search {
-	p := c.plan.Search
-	s := Search{Start: p.Start, Highest: p.Highest, Width: p.Width, Steps: p.Steps}
-	if n := len(c.before); n > 0 && c.before[n-1].Low > 0 && c.before[n-1].High > 0 {
-		s.Start, s.Factor = max(lowestRate, math.Round(c.before[n-1].Low/nearBelow)), nearFactor
-	}
-	return s
-}
-
 // step answers for one rate. A trial that is no evidence is repeated, a few times, and never counts as a miss.
 func (c *climb) step(ctx context.Context, rate float64) (Answer, error) {
 	why := ""
@@ -199,6 +240,7 @@ func (c *climb) step(ctx context.Context, rate float64) (Answer, error) {
 		answer, text := Ask(&t, c.plan.Objectives)
 		c.note(c.arm, rate, text)
 		if answer != Unknown {
+			c.steps = append(c.steps, answered{turn: c.made - 1, logRate: math.Log(rate), met: answer == Meets})
 			return answer, nil
 		}
 		why = text

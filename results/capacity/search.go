@@ -24,250 +24,128 @@ const (
 	Misses
 )
 
-// Search finds the highest offered rate that meets the objectives. It doubles the rate until a step misses, bisects until the
-// bracket is within Width, and confirms both ends: the lower one by 3 of 3 steps that meet, the upper one by 2 of 3 that miss. The
-// answer is a bracket and never a point.
+// Search finds the highest offered rate that meets the objectives, by going up and down (Dixon and Mood 1948): a step that meets is
+// followed by one at a higher rate, a step that misses by one at a lower rate. Rates lie on a ladder whose rungs are Width apart. The
+// stride begins as a doubling of the rate; it is halved whenever the answer changes, and doubled when it has been the same four times,
+// so that one lucky step costs a few others and not the answer. It ends after Fine steps of one rung.
+//
+// Near its capacity a machine meets the objectives in one minute and misses them in the next, so that a rate that is confirmed by three
+// steps of one minute says little of the next one. Steps up and down stay near the rate that is met half of the time, which is what is
+// estimated, from all of them (Find).
 type Search struct {
 	Start   float64 // per second
 	Highest float64 // beyond which it does not go
 	Width   float64 // relative, 0.03
-	Steps   int     // at most, so that a target that answers at random ends the search too
-	Factor  float64 // of the first two rates; it grows to 2. 0: 2. Smaller where a guess is near
+	Fine    int     // steps of one rung, after which it ends
+	Steps   int     // at most, whatever the stride
 }
 
-// Bracket is where the capacity lies: at Low every step met the objectives, at High most missed them.
-type Bracket struct {
-	Low   float64 `json:"low"`            // 0: even the lowest rate tried missed
-	High  float64 `json:"high,omitempty"` // 0: no rate that was tried missed
-	Width float64 `json:"width"`          // relative
-	Steps int     `json:"steps"`          // with an answer
-	Note  string  `json:"note,omitempty"` // why it is wider than asked for, or open
-}
-
-// String is the bracket as it is read: 2378 to 2450/s.
-func (b Bracket) String() string {
-	switch {
-	case b.Low == 0 && b.High == 0:
-		return "not known"
-	case b.High == 0:
-		return fmt.Sprintf("at least %.0f/s", b.Low)
-	case b.Low == 0:
-		return fmt.Sprintf("below %.0f/s", b.High)
-	}
-	return fmt.Sprintf("%.0f to %.0f/s", b.Low, b.High)
-}
-
-// The repetitions of a step.
+// Bounds of a search.
 const (
-	confirmations = 3 // steps at each end
-	missesNeeded  = 2 // of them, at the upper end
-	lowestRate    = 1 // per second: below it nothing is searched
-	most          = 2 // factor between rates before there is a bracket
+	lowestRate = 1 // per second: below it nothing is searched
+	most       = 2 // factor between rates, as long as every answer is the same
+	same       = 4 // answers alike, after which the stride grows
+	atTheEdge  = 3 // answers alike at the highest or lowest rate, which end the search
 )
 
 // ErrNoEvidence says that a rate gave no evidence however often it was tried.
 var ErrNoEvidence = errors.New("no evidence")
 
-// searching is a search under way.
-type searching struct {
-	Search
-	try   func(ctx context.Context, rate float64) (Answer, error)
-	tally map[float64][2]int // steps that met, steps that missed
-	steps int
-}
-
 // Find searches with try, which carries out one step and answers Meets or Misses, or wraps ErrNoEvidence where it cannot be known.
-// What was found until then is returned beside an error of that kind in the bracket's note.
-func (s Search) Find(ctx context.Context, try func(ctx context.Context, rate float64) (Answer, error)) (Bracket, error) {
-	f := &searching{Search: s, try: try, tally: map[float64][2]int{}}
-	b, err := f.find(ctx)
-	b.Steps = f.steps
-	if errors.Is(err, ErrNoEvidence) {
-		f.onlySeen(&b)
-		b.Note, err = err.Error()+"; the ends are not confirmed", nil
-	}
-	if b.Low > 0 && b.High > 0 {
-		if b.Width = b.High/b.Low - 1; b.Note == "" && f.grey(b) {
-			b.Note = "rates within the bracket met the objectives and missed them: it cannot be narrower"
+// What was found until then is returned beside an error of that kind in the bracket's note, and with any other error.
+func (s Search) Find(ctx context.Context, try func(ctx context.Context, rate float64) (Answer, error)) (Bracket, []Tally, error) {
+	seen := map[float64]Tally{}
+	steps := 0
+	note, err := s.walk(func(rate float64) (Answer, error) {
+		if steps >= s.Steps {
+			return Unknown, fmt.Errorf("%w: given up after %d steps", ErrNoEvidence, steps)
 		}
-	}
-	return b, err
-}
-
-// onlySeen moves the ends of a search that was given up to rates that were tried and never answered otherwise: an end that was about
-// to be tried is no finding.
-func (f *searching) onlySeen(b *Bracket) {
-	low, high := 0.0, 0.0
-	for rate, t := range f.tally {
-		if rate <= b.Low && t[0] > 0 && t[1] == 0 {
-			low = max(low, rate)
-		}
-		if b.High > 0 && rate >= b.High && t[1] > 0 && t[0] == 0 && (high == 0 || rate < high) {
-			high = rate
-		}
-	}
-	b.Low, b.High = low, high
-}
-
-func (f *searching) find(ctx context.Context) (Bracket, error) {
-	b, err := f.double(ctx)
-	for err == nil && b.Low > 0 && b.High > 0 && b.Note == "" {
-		if b.High/b.Low-1 > f.Width && !f.grey(b) {
-			err = f.bisect(ctx, &b)
-			continue
-		}
-		var moved bool
-		if moved, err = f.confirm(ctx, &b); err != nil || !moved {
-			break
-		}
-	}
-	return b, err
-}
-
-// step tries a rate once more.
-func (f *searching) step(ctx context.Context, rate float64) (Answer, error) {
-	if f.steps >= f.Steps {
-		return Unknown, fmt.Errorf("%w: the target answered differently at the same rate; given up after %d steps", ErrNoEvidence, f.steps)
-	}
-	answer, err := f.try(ctx, rate)
-	if err != nil {
-		return Unknown, err
-	}
-	f.steps++
-	t := f.tally[rate]
-	if answer == Meets {
-		t[0]++
-	} else {
-		t[1]++
-	}
-	f.tally[rate] = t
-	return answer, nil
-}
-
-// double goes up from the start until a step misses, or down from it until one meets.
-func (f *searching) double(ctx context.Context) (b Bracket, err error) {
-	rate, factor := math.Min(f.Start, f.Highest), f.Factor
-	if factor == 0 {
-		factor = most
-	}
-	for ; ; factor = math.Min(factor*factor, most) {
-		answer, err := f.step(ctx, rate)
+		answer, err := try(ctx, rate)
 		if err != nil {
-			return b, err
+			return Unknown, err
 		}
-		if answer == Meets {
-			b.Low = rate
+		steps++
+		t := seen[rate]
+		if t.Rate = rate; answer == Meets {
+			t.Met++
 		} else {
-			b.High = rate
+			t.Missed++
+		}
+		seen[rate] = t
+		return answer, nil
+	})
+	if errors.Is(err, ErrNoEvidence) {
+		note, err = err.Error()+"; the search is not finished", nil
+	}
+	tallies := sorted(seen)
+	b := Estimate(tallies)
+	b.Steps, b.Note = steps, note
+	if b.Note == "" && b.Width > s.Width*rounding {
+		b.Note = "no rates within the bracket were tried"
+	}
+	return b, tallies, err
+}
+
+// rounding is how much wider than asked for a rung may be because rates are whole.
+const rounding = 1.1
+
+// walk makes the steps, and says what kept it from its end.
+func (s Search) walk(step func(rate float64) (Answer, error)) (note string, err error) {
+	l := s.ladder()
+	rung, last, alike, atEdge := 0, Unknown, 0, 0
+	stride := l.doubling
+	for fine := 0; fine < s.Fine; {
+		answer, err := step(l.rate(rung))
+		if err != nil {
+			return "", err
 		}
 		switch {
-		case b.Low > 0 && b.High > 0:
-			return b, nil
-		case answer == Meets && rate >= f.Highest:
-			f.unbounded(&b)
-			return b, nil
-		case answer == Misses && rate <= lowestRate:
-			b.Note = fmt.Sprintf("even %.0f/s missed the objectives", rate)
-			return b, nil
-		case answer == Meets:
-			rate = math.Min(f.outwards(rate, factor), f.Highest)
+		case answer == last && alike == same-1:
+			stride, alike = min(2*stride, l.doubling), 0
+		case answer == last:
+			alike++
+		case last == Unknown:
+			alike = 1
 		default:
-			rate = math.Max(f.outwards(rate, 1/factor), lowestRate)
+			stride, alike = (stride+1)/2, 1
 		}
+		last = answer
+		if stride == 1 {
+			fine++
+		}
+		next := rung - stride
+		if answer == Meets {
+			next = rung + stride
+		}
+		if next = min(max(next, l.bottom), l.top); next != rung {
+			rung, atEdge = next, 0
+			continue
+		}
+		if atEdge++; atEdge < atTheEdge {
+			continue
+		}
+		if answer == Meets {
+			return fmt.Sprintf("every step at %.0f/s, the highest rate that is tried, met the objectives: raise --highest", s.Highest), nil
+		}
+		return fmt.Sprintf("even %.0f/s missed the objectives", l.rate(rung)), nil
 	}
+	return "", nil
 }
 
-func (f *searching) bisect(ctx context.Context, b *Bracket) error {
-	middle := math.Round(math.Sqrt(b.Low * b.High)) // of a ratio: rates are told apart by per cent
-	if middle <= b.Low || middle >= b.High {
-		b.Note = "the rates are too low to be told apart more closely"
-		return nil
-	}
-	answer, err := f.step(ctx, middle)
-	if err != nil {
-		return err
-	}
-	if answer == Meets {
-		b.Low = middle
-	} else {
-		b.High = middle
-	}
-	return nil
+// ladder is the rates that a search may try: whole ones, a width apart, from the lowest to the highest.
+type ladder struct {
+	start, highest, factor float64
+	bottom, top            int // rungs; 0 is the start
+	doubling               int // rungs
 }
 
-// grey says that a rate within the bracket was tried as often as an end and is neither: no bisection makes the bracket narrower.
-func (f *searching) grey(b Bracket) bool {
-	for rate, t := range f.tally {
-		if rate > b.Low && rate < b.High && t[0] > 0 && t[1] > 0 {
-			return true
-		}
-	}
-	return false
+func (s Search) ladder() ladder {
+	l := ladder{start: min(s.Start, s.Highest), highest: s.Highest, factor: 1 + s.Width}
+	rungs := func(ratio float64) int { return int(math.Ceil(math.Log(ratio)/math.Log(l.factor) - 1e-9)) }
+	l.top, l.bottom, l.doubling = rungs(s.Highest/l.start), -rungs(l.start/lowestRate), rungs(most)
+	return l
 }
 
-// confirm tries the ends again. An end that does not hold moves outwards, and moved says so.
-func (f *searching) confirm(ctx context.Context, b *Bracket) (moved bool, err error) {
-	for f.tally[b.Low][0] < confirmations {
-		answer, err := f.step(ctx, b.Low)
-		if err != nil {
-			return false, err
-		}
-		if answer == Misses { // then it may be the upper end, which is asked once the lower one holds
-			return true, f.down(ctx, b)
-		}
-	}
-	for f.tally[b.High][1] < missesNeeded {
-		answer, err := f.step(ctx, b.High)
-		if err != nil {
-			return false, err
-		}
-		if t := f.tally[b.High]; answer == Meets && t[0] > confirmations-missesNeeded {
-			return true, f.up(ctx, b)
-		}
-	}
-	return false, nil
-}
-
-// down moves the lower end, which missed, to a rate that meets: by the width, and further each time, since an end that was found by one
-// lucky step may be far off. What it passes is bisected anew.
-func (f *searching) down(ctx context.Context, b *Bracket) error {
-	for reach := 1 + f.Width; ; reach = math.Min(reach*reach, most) {
-		if b.Low, b.High = f.outwards(b.Low, 1/reach), b.Low; b.Low < lowestRate {
-			b.Low = 0
-			return nil
-		}
-		if answer, err := f.step(ctx, b.Low); err != nil || answer == Meets {
-			return err
-		}
-	}
-}
-
-// up moves the upper end, which did not miss often enough, to a rate that misses. Rates that meet on the way are the lower end's.
-func (f *searching) up(ctx context.Context, b *Bracket) error {
-	for reach := 1 + f.Width; ; reach = math.Min(reach*reach, most) {
-		if b.High >= f.Highest {
-			f.unbounded(b)
-			return nil
-		}
-		b.High = math.Min(f.outwards(b.High, reach), f.Highest)
-		answer, err := f.step(ctx, b.High)
-		if err != nil || answer == Misses {
-			return err
-		}
-		b.Low = b.High
-	}
-}
-
-// unbounded is the bracket of a search that found no rate to miss.
-func (f *searching) unbounded(b *Bracket) {
-	b.High, b.Note = 0, fmt.Sprintf("every rate up to %.0f/s met the objectives: raise --highest", f.Highest)
-}
-
-// outwards is the next rate on the way to lower or higher ones, whole, different from the last, and no further than the factor: a bracket
-// that is a rounding wider than asked for would be bisected at once.
-func (f *searching) outwards(rate, factor float64) float64 {
-	if factor < 1 {
-		return min(rate-1, math.Ceil(rate*factor))
-	}
-	return max(rate+1, math.Floor(rate*factor))
+func (l ladder) rate(rung int) float64 {
+	return math.Round(min(max(l.start*math.Pow(l.factor, float64(rung)), lowestRate), l.highest))
 }

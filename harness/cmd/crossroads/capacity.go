@@ -24,7 +24,7 @@ type climbing struct {
 	only             []string
 	start, highest   string
 	duration, warmup time.Duration
-	repeat           int
+	repeat, fine     int
 	runs, resume     string
 }
 
@@ -33,13 +33,15 @@ func (a *app) capacity() *cobra.Command {
 	k := &climbing{}
 	c := &cobra.Command{
 		Use: "capacity FILE", Short: "Find the highest rate that meets the objectives, for each topology",
-		Long: `Capacity doubles the offered rate until a step misses the objectives of the experiment, bisects until the bracket is within 3%, and
-confirms both ends: 3 of 3 steps at the lower one meet the objectives, 2 of 3 at the upper one miss them. It prints the bracket, never
-a point, and the response times at 50% and 80% of its lower end. Every step has fresh processes. A step in which the instrument was
-at fault is repeated and never counted against the target.
+		Long: `Capacity doubles the offered rate until a step misses the objectives of the experiment, then goes up and down: up after a step that
+met them, down after one that missed, in ever smaller strides, and at last by 3% for --fine steps. It prints the two rates, 3% apart, between
+which the share of steps that meet the objectives falls through a half, never a point, in which range that lies with 95%, and the
+response times at 50% and 80% of the lower one. Every step has fresh processes. A step in which the instrument was at fault is repeated
+and never counted against the target.
 
-With --repeat the whole search is made several times, the arms in turn step by step, and the spread of what was found is printed; a later
-repetition begins near what the one before it found. A search that was cut short goes on with --resume: no finished trial is lost.
+With --repeat the whole search is made several times, each knowing nothing of the others. All searches take turns step by step, so that
+arms and repetitions meet the same machine; how far apart the repetitions are is printed. A search that was cut short goes on
+with --resume: no finished trial is lost.
 ` + "`crossroads report RUN`" + ` writes its report, and ` + "`crossroads verify RUN`" + ` computes that again from the records.`,
 		Example: "  crossroads capacity single --only direct,gateway\n  crossroads capacity storefront --repeat 3 --duration 10s\n" +
 			"  crossroads capacity my.yaml --start 1k --highest 50k --duration 5s\n  crossroads capacity --resume results/runs/ID",
@@ -52,16 +54,18 @@ repetition begins near what the one before it found. A search that was cut short
 	f.StringVar(&k.highest, "highest", "200k", "rate beyond which it does not go")
 	f.DurationVar(&k.duration, "duration", 0, "length of every measured block instead of the experiment's")
 	f.DurationVar(&k.warmup, "warmup", 0, "length of every warm-up (default: the experiment's, at least 2s)")
+	f.IntVar(&k.fine, "fine", fineSteps, "steps of 3% up or down that each search makes; more of them make it surer")
 	f.IntVar(&k.repeat, "repeat", 1, "whole searches of each topology")
 	f.StringVar(&k.runs, "results", filepath.Join("results", "runs"), "directory that keeps the runs")
 	f.StringVar(&k.resume, "resume", "", "go on with the search of this run directory; the search is that of the run")
 	return c
 }
 
-// The bracket's width, and how many steps one repetition of an arm may take.
+// The bracket's width, how many steps of that width are made, and how many others one repetition of an arm may take.
 const (
 	bracketWidth = 0.03
-	mostSteps    = 60
+	fineSteps    = 16
+	otherSteps   = 60
 )
 
 // warmEnough is how long a step's fresh processes are loaded before it counts, at least: what they do once, such as the handshakes of a
@@ -96,7 +100,10 @@ func (k *climbing) session(args []string) (s harness.CapacitySession, err error)
 	if k.repeat < 1 {
 		return s, usage("--repeat %d: a search is made at least once", k.repeat)
 	}
-	search := results.Search{Start: e.Load.Rates[0].F(), Width: bracketWidth, Steps: mostSteps, Repeat: k.repeat}
+	if k.fine < 4 {
+		return s, usage("--fine %d: a search makes at least 4 fine steps", k.fine)
+	}
+	search := results.Search{Start: e.Load.Rates[0].F(), Width: bracketWidth, Fine: k.fine, Steps: k.fine + otherSteps, Repeat: k.repeat}
 	if k.start != "" {
 		if search.Start, err = rate("--start", k.start); err != nil {
 			return s, err
@@ -158,10 +165,10 @@ func judged(found []capacity.Arm) error {
 func (a *app) printCapacity(run *results.Run, found []capacity.Arm) error {
 	var b strings.Builder
 	t := tabwriter.NewWriter(&b, 2, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "arm\trepetition\tcapacity\twidth\tp50, p99 at 50%\tp50, p99 at 80%\tsteps")
+	fmt.Fprintln(t, "arm\trepetition\tcapacity\twidth\t95% interval\tp50, p99 at 50%\tp50, p99 at 80%\tsteps")
 	for _, c := range found {
-		for i, r := range c.Repetitions {
-			fmt.Fprintf(t, "%s\t%d\t%s\t%s\t%s\t%s\t%d\n", c.Name, i+1, r.Bracket, width(r.Bracket), waits(r, 0), waits(r, 1), r.Steps)
+		for _, r := range c.Repetitions {
+			fmt.Fprintf(t, "%s\t%d\t%s\t%s\t%s\t%s\t%s\t%d\n", c.Name, r.Number, r.Bracket, width(r.Bracket), ends(r.Range), waits(r, 0), waits(r, 1), r.Steps)
 		}
 	}
 	if err := t.Flush(); err != nil {
@@ -169,11 +176,11 @@ func (a *app) printCapacity(run *results.Run, found []capacity.Arm) error {
 	}
 	for _, c := range found {
 		if c.Spread > 0 {
-			fmt.Fprintf(&b, "%s: %d repetitions within %s, their middles %.1f%% apart\n", c.Name, len(c.Repetitions), capacity.Bracket{Low: c.Low, High: c.High}, 100*c.Spread)
+			fmt.Fprintf(&b, "%s: %d repetitions within %s, %.1f%% apart; 95%% interval of all together %s\n", c.Name, len(c.Repetitions), capacity.Bracket{Low: c.Low, High: c.High}, 100*c.Spread, ends(c.Range))
 		}
-		for i, r := range c.Repetitions {
+		for _, r := range c.Repetitions {
 			if r.Note != "" {
-				fmt.Fprintf(&b, "%s, repetition %d: %s\n", c.Name, i+1, r.Note)
+				fmt.Fprintf(&b, "%s, repetition %d: %s\n", c.Name, r.Number, r.Note)
 			}
 		}
 	}
@@ -186,6 +193,10 @@ func width(b capacity.Bracket) string {
 		return "-"
 	}
 	return fmt.Sprintf("%.1f%%", 100*b.Width)
+}
+
+func ends(of [2]float64) string {
+	return capacity.Bracket{Low: of[0], High: of[1]}.String()
 }
 
 func waits(r capacity.Repetition, i int) string {

@@ -1,0 +1,206 @@
+package capacity
+
+import (
+	"math"
+	"slices"
+
+	"gonum.org/v1/gonum/mat"
+	"gonum.org/v1/gonum/stat/distuv"
+)
+
+// answered is a step that answered: its search, its turn, which is the same for all that were made at about the same time, and its rate.
+type answered struct {
+	search, turn int
+	logRate      float64
+	met          bool
+}
+
+// together is all searches of a run as one model: the share of steps that meet is the logistic function of how far the knee lies above the
+// rate, and the knees of all searches rise and fall together from turn to turn as the machine does. Searches that go on for an hour on cores
+// that others use too meet a machine whose capacity changes by a third meanwhile; steps up and down follow it, each with a lag of its own, and the
+// lags are what repetitions would differ by.
+//
+// The drift is a random walk over the turns whose mean is nought. How fast it moves, and how steep the shares are, are those of the
+// largest marginal likelihood by Laplace's approximation (Tierney and Kadane 1986, JASA 81); knees and drift are found by Fisher scoring.
+type together struct {
+	steps           []answered
+	searches, turns int
+	rung            float64 // between rates, of the logarithm
+	spread, pace    float64 // of the share, and of a turn of the drift; relative
+
+	at         []float64     // knees, then the drift of every turn; logarithms
+	covariance mat.SymDense  // of at
+	marginal   float64       // log likelihood of spread and pace
+	chol       mat.Cholesky  // of the information at at
+	info       *mat.SymDense // its space
+}
+
+// What is tried for spread and pace, by going from the middle to whichever neighbour is better.
+var (
+	spreads = []float64{0.01, 0.014, 0.02, 0.028, 0.04, 0.057, 0.08, 0.113, 0.16}
+	paces   = []float64{0.003, 0.006, 0.0125, 0.025, 0.05, 0.1}
+)
+
+const (
+	scorings = 60
+	settled  = 1e-7
+	anchored = 1e6 // precision of the drift's mean about nought, which tells it from the knees
+)
+
+// fitTogether begins at the knees that the searches found alone. It needs a knee of each.
+func fitTogether(steps []answered, knees []float64, rung float64) *together {
+	turns := 0
+	for _, s := range steps {
+		turns = max(turns, s.turn+1)
+	}
+	from := make([]float64, len(knees)+turns)
+	for i, k := range knees {
+		from[i] = math.Log(k)
+	}
+	var best *together
+	tried := map[[2]int]bool{}
+	for at, better := [2]int{len(spreads) / 2, len(paces) / 2}, true; better; {
+		better = false
+		for _, to := range [][2]int{at, {at[0] + 1, at[1]}, {at[0] - 1, at[1]}, {at[0], at[1] + 1}, {at[0], at[1] - 1}} {
+			if tried[to] || min(to[0], to[1]) < 0 || to[0] >= len(spreads) || to[1] >= len(paces) {
+				continue
+			}
+			tried[to] = true
+			f := &together{steps: steps, searches: len(knees), turns: turns, rung: rung, spread: spreads[to[0]], pace: paces[to[1]], at: slices.Clone(from)}
+			if f.score() && (best == nil || f.marginal > best.marginal) {
+				best, from, at, better = f, f.at, to, true
+			}
+		}
+	}
+	if best == nil || best.chol.InverseTo(&best.covariance) != nil {
+		return nil
+	}
+	return best
+}
+
+// score goes up to the largest posterior, and says whether it came to a point that can be inverted.
+func (f *together) score() bool {
+	n := len(f.at)
+	f.info = mat.NewSymDense(n, nil)
+	gradient, step := mat.NewVecDense(n, nil), mat.NewVecDense(n, nil)
+	value := f.posterior(f.at)
+	next := make([]float64, n)
+	for range scorings {
+		f.inform(gradient)
+		if !f.chol.Factorize(f.info) || f.chol.SolveVecTo(step, gradient) != nil {
+			return false
+		}
+		size, moved := 1.0, false
+		for ; size > 1e-4 && !moved; size /= 2 {
+			for i := range next {
+				next[i] = f.at[i] + size*step.AtVec(i)
+			}
+			if v := f.posterior(next); v >= value {
+				value, moved = v, true
+				copy(f.at, next)
+			}
+		}
+		if !moved || mat.Norm(step, math.Inf(1)) < settled {
+			break
+		}
+	}
+	f.inform(gradient)
+	if !f.chol.Factorize(f.info) {
+		return false
+	}
+	f.marginal = value - float64(f.turns-1)*math.Log(f.pace) - f.chol.LogDet()/2
+	return true
+}
+
+// posterior is the log likelihood of the steps, and that of the drift but for what depends on its pace alone.
+func (f *together) posterior(at []float64) float64 {
+	sum := 0.0
+	for _, s := range f.steps {
+		p, _ := f.share(s, at)
+		if !s.met {
+			p = 1 - p
+		}
+		sum += math.Log(p)
+	}
+	drift := at[f.searches:]
+	mean := drift[0]
+	for i, d := range drift[1:] {
+		mean += d
+		sum -= squared(d-drift[i]) / (2 * f.pace * f.pace)
+	}
+	return sum - anchored*squared(mean/float64(f.turns))/2
+}
+
+// share is the chance that a step meets, and how it changes with its knee.
+func (f *together) share(s answered, at []float64) (p, slope float64) {
+	x := 1 / (1 + math.Exp((s.logRate-at[s.search]-at[f.searches+s.turn])/f.spread))
+	return lapses/2 + (1-lapses)*x, (1 - lapses) * x * (1 - x) / f.spread
+}
+
+// inform computes gradient and expected information of the posterior.
+func (f *together) inform(gradient *mat.VecDense) {
+	f.info.Zero()
+	gradient.Zero()
+	add := func(i, j int, v float64) { f.info.SetSym(i, j, f.info.At(i, j)+v) }
+	up := func(i int, v float64) { gradient.SetVec(i, gradient.AtVec(i)+v) }
+	for _, s := range f.steps {
+		p, slope := f.share(s, f.at)
+		y := 0.0
+		if s.met {
+			y = 1
+		}
+		g, w := (y-p)*slope/(p*(1-p)), slope*slope/(p*(1-p))
+		knee, turn := s.search, f.searches+s.turn
+		up(knee, g)
+		up(turn, g)
+		add(knee, knee, w)
+		add(turn, turn, w)
+		add(knee, turn, w)
+	}
+	tight := 1 / (f.pace * f.pace)
+	mean := 0.0
+	for t := range f.turns {
+		mean += f.at[f.searches+t] / float64(f.turns)
+	}
+	even := anchored / float64(f.turns)
+	for t := range f.turns {
+		i := f.searches + t
+		up(i, -mean*even)
+		for u := t; u < f.turns; u++ {
+			add(i, f.searches+u, even/float64(f.turns))
+		}
+		if t == 0 {
+			continue
+		}
+		up(i, -tight*(f.at[i]-f.at[i-1]))
+		up(i-1, tight*(f.at[i]-f.at[i-1]))
+		add(i, i, tight)
+		add(i-1, i-1, tight)
+		add(i-1, i, -tight)
+	}
+}
+
+// knee is the mean of some searches' knees, with its interval, which is no narrower than a rung: where between two rates that were tried a knee
+// lies, no step says.
+func (f *together) knee(searches ...int) (knee float64, interval [2]float64) {
+	mean, variance, n := 0.0, 0.0, float64(len(searches))
+	for _, i := range searches {
+		mean += f.at[i] / n
+		for _, j := range searches {
+			variance += f.covariance.At(i, j) / (n * n)
+		}
+	}
+	steps := 0
+	for _, s := range f.steps {
+		for _, i := range searches {
+			if s.search == i {
+				steps++
+			}
+		}
+	}
+	reach := distuv.StudentsT{Mu: 0, Sigma: 1, Nu: float64(max(1, steps-2))}.Quantile(0.975) * math.Sqrt(variance)
+	reach = max(reach, f.rung/2)
+	return math.Exp(mean), [2]float64{math.Exp(mean - reach), math.Exp(mean + reach)}
+}
+
+func squared(x float64) float64 { return x * x }
