@@ -87,7 +87,7 @@ const (
 
 // around sets the bracket to the rates that were tried around a knee.
 func (b *Bracket) around(knee float64, tallies []Tally) {
-	b.Low, b.High = 0, 0
+	b.Low, b.High, b.Width, b.Knee = 0, 0, 0, 0
 	for _, t := range tallies {
 		if t.Rate <= knee {
 			b.Low = t.Rate
