@@ -174,12 +174,7 @@ func (b *book) repetitions(found []capacity.Arm) Section {
 
 // stepsFigure is every step of the search over time.
 func (b *book) stepsFigure(found []capacity.Arm) *figure.Figure {
-	begun := b.Trials[0].Started
-	for _, t := range b.Trials {
-		if t.Started.Before(begun) {
-			begun = t.Started
-		}
-	}
+	begun, _ := b.span()
 	l := &figure.Lines{X: figure.Axis{Title: "minutes since the search began"}, Y: figure.Axis{Title: "rate of the step, 1/s (logarithmic)", Scale: figure.Log}}
 	for i, a := range found {
 		s := figure.Series{Name: b.name(i), Ink: b.ink(i), Dash: b.ink(i), Label: true}

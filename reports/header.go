@@ -225,8 +225,9 @@ func (b *book) load() string {
 		plural(b.Plan.Rounds, "round"), quantity.Rate(b.refRate))
 }
 
-func (b *book) when() string {
-	first, last := b.Trials[0].Started, b.Trials[0].Started
+// span is from the begin of the first trial to the end of the last.
+func (b *book) span() (first, last time.Time) {
+	first, last = b.Trials[0].Started, b.Trials[0].Started
 	for _, t := range b.Trials {
 		if t.Started.Before(first) {
 			first = t.Started
@@ -235,6 +236,11 @@ func (b *book) when() string {
 			last = end
 		}
 	}
+	return first, last
+}
+
+func (b *book) when() string {
+	first, last := b.span()
 	if first.IsZero() {
 		return ""
 	}

@@ -107,9 +107,15 @@ func refusal(tallies []Tally) float64 {
 	for _, t := range tallies {
 		steps += t.Met + t.Missed
 	}
-	q := distuv.StudentsT{Mu: 0, Sigma: 1, Nu: float64(max(1, steps-2))}.Quantile(0.975)
-	return q * q / 2
+	return squared(student(steps)) / 2
 }
+
+// student is the reach of a 95% interval in standard deviations, where knee and spread are estimated from so many steps.
+func student(steps int) float64 {
+	return distuv.StudentsT{Mu: 0, Sigma: 1, Nu: float64(max(1, steps-2))}.Quantile(0.975)
+}
+
+func squared(x float64) float64 { return x * x }
 
 // profile is the largest log likelihood of each knee, over all steepnesses.
 type profile struct {
@@ -121,11 +127,15 @@ type profile struct {
 func profileOf(tallies []Tally) profile {
 	var p profile
 	highest := math.Inf(-1)
-	first, last := math.Log(tallies[0].Rate)-beyond, math.Log(tallies[len(tallies)-1].Rate)+beyond
+	var logRates []float64 // of the tallies
+	for _, t := range tallies {
+		logRates = append(logRates, math.Log(t.Rate))
+	}
+	first, last := logRates[0]-beyond, logRates[len(logRates)-1]+beyond
 	for knee := first; knee <= last; knee += fineness {
 		best := math.Inf(-1)
 		for spread := narrowest; spread < widest; spread *= 2 {
-			best = max(best, logLikelihood(tallies, knee, spread))
+			best = max(best, logLikelihood(tallies, logRates, knee, spread))
 			if best > highest {
 				highest, p.spread = best, spread
 			}
@@ -151,10 +161,16 @@ func (p profile) within(below float64) (from, to float64) {
 	return from, to
 }
 
+// shareAbove is the share of steps that meet so far above the knee, in logarithms: logistic with lapses, and without them.
+func shareAbove(above, spread float64) (share, logistic float64) {
+	logistic = 1 / (1 + math.Exp(above/spread))
+	return lapses/2 + (1-lapses)*logistic, logistic
+}
+
 // logLikelihood is that of a share which falls through a half at the knee, with a logistic spread of the logarithm of the rate.
-func logLikelihood(tallies []Tally, knee, spread float64) (sum float64) {
-	for _, t := range tallies {
-		meets := lapses/2 + (1-lapses)/(1+math.Exp((math.Log(t.Rate)-knee)/spread))
+func logLikelihood(tallies []Tally, logRates []float64, knee, spread float64) (sum float64) {
+	for i, t := range tallies {
+		meets, _ := shareAbove(logRates[i]-knee, spread)
 		sum += float64(t.Met)*math.Log(meets) + float64(t.Missed)*math.Log(1-meets)
 	}
 	return sum

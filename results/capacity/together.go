@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"gonum.org/v1/gonum/mat"
-	"gonum.org/v1/gonum/stat/distuv"
 )
 
 // answered is a step that answered: its search, its turn, which is the same for all that were made at about the same time, and its rate.
@@ -133,8 +132,8 @@ func (f *together) posterior(at []float64) float64 {
 
 // share is the chance that a step meets, and how it changes with its knee.
 func (f *together) share(s answered, at []float64) (p, slope float64) {
-	x := 1 / (1 + math.Exp((s.logRate-at[s.search]-at[f.searches+s.turn])/f.spread))
-	return lapses/2 + (1-lapses)*x, (1 - lapses) * x * (1 - x) / f.spread
+	p, x := shareAbove(s.logRate-at[s.search]-at[f.searches+s.turn], f.spread)
+	return p, (1 - lapses) * x * (1 - x) / f.spread
 }
 
 // inform computes gradient and expected information of the posterior.
@@ -192,15 +191,10 @@ func (f *together) knee(searches ...int) (knee float64, interval [2]float64) {
 	}
 	steps := 0
 	for _, s := range f.steps {
-		for _, i := range searches {
-			if s.search == i {
-				steps++
-			}
+		if slices.Contains(searches, s.search) {
+			steps++
 		}
 	}
-	reach := distuv.StudentsT{Mu: 0, Sigma: 1, Nu: float64(max(1, steps-2))}.Quantile(0.975) * math.Sqrt(variance)
-	reach = max(reach, f.rung/2)
+	reach := max(student(steps)*math.Sqrt(variance), f.rung/2)
 	return math.Exp(mean), [2]float64{math.Exp(mean - reach), math.Exp(mean + reach)}
 }
-
-func squared(x float64) float64 { return x * x }
