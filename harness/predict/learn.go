@@ -39,17 +39,18 @@ func Learn(runs []*results.Run, seed uint64) (*Model, error) {
 		return nil, errors.New("nothing to learn from: name at least one run")
 	}
 	m := &Model{CPUs: runs[0].Environment.CPUs, Machine: runs[0].Environment.Machine, Seed: seed, Prices: map[string]prices{}}
-	var cells []cell
+	var groups []group
 	for _, run := range runs {
 		if run.Environment.Machine != m.Machine {
 			return nil, fmt.Errorf("run %s is of another machine than run %s: what parts cost there says nothing here", run.Plan.ID, runs[0].Plan.ID)
 		}
-		of, err := cellsOf(run)
+		of, err := groupsOf(run)
 		if err != nil {
 			return nil, err
 		}
-		cells = append(cells, of...)
+		groups = append(groups, of...)
 	}
+	cells := m.cellsOf(groups)
 	if len(cells) == 0 {
 		return nil, errors.New("no run has a valid trial of an arm that was deployed here")
 	}
@@ -57,7 +58,15 @@ func Learn(runs []*results.Run, seed uint64) (*Model, error) {
 	return m, m.learn(cells, stages)
 }
 
-func cellsOf(run *results.Run) ([]cell, error) {
+// group is the valid trials of an arm at one rate.
+type group struct {
+	name   string
+	plan   *plan
+	rate   float64
+	trials []*results.Trial
+}
+
+func groupsOf(run *results.Run) ([]group, error) {
 	e, err := topologies.Parse("experiment.yaml", run.Experiment)
 	if err != nil {
 		return nil, fmt.Errorf("reading the experiment of run %s: %w", run.Plan.ID, err)
@@ -76,7 +85,7 @@ func cellsOf(run *results.Run) ([]cell, error) {
 			by[key{t.Arm, t.Rate}] = append(by[key{t.Arm, t.Rate}], &trials[i])
 		}
 	}
-	var cells []cell
+	var groups []group
 	for _, k := range slices.SortedFunc(maps.Keys(by), func(a, b key) int {
 		return cmp.Or(cmp.Compare(a.arm, b.arm), cmp.Compare(a.rate, b.rate))
 	}) {
@@ -88,25 +97,30 @@ func cellsOf(run *results.Run) ([]cell, error) {
 		if err != nil {
 			return nil, err
 		}
-		cells = append(cells, measured(fmt.Sprintf("%s of %s at %g/s", k.arm, run.Plan.ID, k.rate), p, k.rate, by[k]))
+		groups = append(groups, group{fmt.Sprintf("%s of %s at %g/s", k.arm, run.Plan.ID, k.rate), p, k.rate, by[k]})
 	}
-	return cells, nil
+	return groups, nil
+}
+
+// cellsOf learns the gauge, and measures every cell by it.
+func (m *Model) cellsOf(groups []group) []cell {
+	var trials [][]*results.Trial
+	for _, g := range groups {
+		trials = append(trials, g.trials)
+	}
+	m.Gauge = gaugeOf(trials)
+	var cells []cell
+	for _, g := range groups {
+		cells = append(cells, m.measured(g))
+	}
+	return cells
 }
 
 // measured takes the medians over trials.
-func measured(name string, p *plan, rate float64, trials []*results.Trial) cell {
-	c := cell{name: name, plan: p, rate: rate, cpu: map[string]float64{}}
-	of := func(m results.Metric) []float64 {
-		var all []float64
-		for _, t := range trials {
-			if v, ok := m.Of(t); ok && v > 0 {
-				all = append(all, v)
-			}
-		}
-		return all
-	}
-	middle := func(i int, m results.Metric) float64 {
-		all := of(m)
+func (m *Model) measured(g group) cell {
+	c := cell{name: g.name, plan: g.plan, rate: g.rate, cpu: map[string]float64{}}
+	middle := func(i int, metric results.Metric) float64 {
+		all := m.Gauge.all(metric, g.trials)
 		if len(all) == 0 {
 			return 0
 		}
@@ -122,7 +136,7 @@ func measured(name string, p *plan, rate float64, trials []*results.Trial) cell 
 	c.p99 = middle(1, results.TimeQuantile(results.Response, 0.99))
 	middle(2, results.CPUPerRequest(""))
 	for _, kind := range kinds {
-		if all := of(results.CPUPerRequest(kind)); len(all) > 0 {
+		if all := m.Gauge.all(results.CPUPerRequest(kind), g.trials); len(all) > 0 {
 			c.cpu[kind] = median(all)
 		}
 	}

@@ -44,6 +44,7 @@ type Model struct {
 	Machine string            `json:"machine"` // fingerprint; another machine is another model
 	Prices  map[string]prices `json:"prices"`  // by kind of process
 	Wake    wake              `json:"wake"`
+	Gauge   gauge             `json:"gauge"`
 	Cells   int               `json:"cells"` // measured cells that it rests on
 	Spread  struct {
 		P50 float64 `json:"p50"` // standard deviation of ln(measured/predicted) over the cells, at least that between their blocks

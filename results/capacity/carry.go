@@ -87,9 +87,19 @@ func Carry(ctx context.Context, p *results.Plan, try Try, note func(arm string, 
 // each has answers of a limit that stands still, there is no drift to tell from it, and what each found alone stands.
 func jointly(climbs []*climb) *together {
 	var steps []answered
-	var knees []float64
+	var knees, middles []float64
 	var of []*climb
 	still := true
+	ofArm := map[string][]*answered{}
+	for _, c := range climbs {
+		for i := range c.steps {
+			ofArm[c.arm] = append(ofArm[c.arm], &c.steps[i])
+		}
+	}
+	middleOf := map[string]float64{}
+	for arm, all := range ofArm {
+		middleOf[arm] = slowness(all)
+	}
 	for _, c := range climbs {
 		if c.inFit = -1; c.found == nil || c.found.Knee == 0 {
 			continue
@@ -99,13 +109,13 @@ func jointly(climbs []*climb) *together {
 			s.search = c.inFit
 			steps = append(steps, s)
 		}
-		of, knees = append(of, c), append(knees, c.found.Knee)
+		of, knees, middles = append(of, c), append(knees, c.found.Knee), append(middles, middleOf[c.arm])
 		still = still && c.found.sharp
 	}
 	if still {
 		return nil
 	}
-	fit := fitTogether(steps, knees, math.Log1p(of[0].plan.Search.Width))
+	fit := fitTogether(steps, knees, middles, math.Log1p(of[0].plan.Search.Width))
 	if fit == nil {
 		return nil
 	}
@@ -240,7 +250,11 @@ func (c *climb) step(ctx context.Context, rate float64) (Answer, error) {
 		answer, text := Ask(&t, c.plan.Objectives)
 		c.note(c.arm, rate, text)
 		if answer != Unknown {
-			c.steps = append(c.steps, answered{turn: c.made - 1, logRate: math.Log(rate), met: answer == Meets})
+			gauge, known := results.Gauge(&t)
+			if !known {
+				gauge = math.NaN()
+			}
+			c.steps = append(c.steps, answered{turn: c.made - 1, logRate: math.Log(rate), met: answer == Meets, gauge: math.Log(gauge)})
 			return answer, nil
 		}
 		why = text

@@ -125,6 +125,53 @@ func TestRepetitionsAgreeOnAMachineThatDrifts(t *testing.T) {
 	require.GreaterOrEqual(t, held, 3*arms*8/10)
 }
 
+// TestTheDriversOwnCostTellsASlowMachine: the speed of a machine jumps by a fifth from step to step, and each of the driver's requests costs it more
+// where it is slow. What is known of a step's slowness is not held against its rate: repetitions agree, and an interval is a third of what
+// it is where the driver's cost is not known.
+func TestTheDriversOwnCostTellsASlowMachine(t *testing.T) {
+	limits := map[string]float64{"direct": 6000, "mesh": 2500}
+	p := planned
+	p.Search = &results.Search{Start: 2000, Highest: 1e6, Width: 0.03, Fine: 32, Steps: 120, Repeat: 3}
+	search := func(seed uint64, told bool) []Arm {
+		random := rand.New(rand.NewPCG(seed, 3))
+		found, err := Carry(t.Context(), &p, func(_ context.Context, p results.PlannedTrial) (results.Trial, error) {
+			slow := 0.2 * random.NormFloat64()
+			trial := results.Trial{PlannedTrial: p, Outcome: results.Valid, Counts: results.Counts{Planned: 1000, Done: 1000}}
+			if told { // at higher rates the driver is cheaper
+				cost := 100e3 * math.Pow(p.Rate/1000, -0.3) * math.Exp(slow+0.03*random.NormFloat64())
+				trial.Driver = results.DriverUse{CPU: int64(1000*cost) + 5e8, Spin: 5e8}
+			}
+			if p.Rate > limits[p.Arm]*math.Exp(-slow+0.02*random.NormFloat64()) {
+				trial.Outcome, trial.Reasons = results.Saturated, []results.Reason{{Text: "busy"}}
+			}
+			return trial, nil
+		}, quietly)
+		require.NoError(t, err)
+		return found
+	}
+	agree, held, arms := 0, 0, 0
+	for seed := range uint64(20) {
+		for _, a := range search(seed, true) {
+			arms++
+			if a.Spread < 0.05 {
+				agree++
+			}
+			require.Less(t, a.Spread, 0.08)
+			require.InEpsilon(t, limits[a.Name], a.Knee, 0.1, "at the middle of the speeds that this arm met")
+			if a.Range[0] <= limits[a.Name] && limits[a.Name] <= a.Range[1] {
+				held++
+			}
+		}
+	}
+	t.Logf("of %d arms %d agree, %d are held", arms, agree, held)
+	require.GreaterOrEqual(t, agree, arms*9/10)
+	require.GreaterOrEqual(t, held, arms*8/10)
+	told, untold := search(9, true), search(9, false)
+	for i := range told {
+		require.Less(t, 3*math.Log(told[i].Range[1]/told[i].Range[0]), math.Log(untold[i].Range[1]/untold[i].Range[0]))
+	}
+}
+
 // TestASearchIsAFunctionOfItsRecords cuts a search off after every trial and goes on with it: the same trials are made, none twice, and
 // the records alone say what was found.
 func TestASearchIsAFunctionOfItsRecords(t *testing.T) {

@@ -5,29 +5,62 @@ import (
 	"slices"
 
 	"gonum.org/v1/gonum/mat"
+
+	"crossroads/results/stats"
 )
 
-// answered is a step that answered: its search, its turn, which is the same for all that were made at about the same time, and its rate.
+// answered is a step that answered: its search, its turn, which is the same for all that were made at about the same time, its rate, and how slow
+// the machine was.
 type answered struct {
 	search, turn int
 	logRate      float64
 	met          bool
+	gauge        float64 // logarithm of results.Gauge; NaN: not known
+	slow         float64 // by how much that is above the arm's median
+}
+
+// slowness tells from the driver's own CPU time how slow the machine was in each step, against the middle of all steps of the arm in all
+// its searches: at another rate, or before another arm, the driver's requests cost something else. It returns the variance of that
+// middle (of a median, by the median deviation), which is how far arms may have met another machine than each other.
+func slowness(steps []*answered) (variance float64) {
+	var known, away []float64
+	for _, s := range steps {
+		if !math.IsNaN(s.gauge) {
+			known = append(known, s.gauge)
+		}
+	}
+	if len(known) == 0 {
+		return 0
+	}
+	middle := stats.Median(known)
+	for _, g := range known {
+		away = append(away, math.Abs(g-middle))
+	}
+	for _, s := range steps {
+		if s.slow = 0; !math.IsNaN(s.gauge) {
+			s.slow = s.gauge - middle
+		}
+	}
+	return math.Pi / 2 * squared(1.4826*stats.Median(away)) / float64(len(known))
 }
 
 // together is all searches of a run as one model: the share of steps that meet is the logistic function of how far the knee lies above the
-// rate, and the knees of all searches rise and fall together from turn to turn as the machine does. Searches that go on for an hour on cores
-// that others use too meet a machine whose capacity changes by a third meanwhile; steps up and down follow it, each with a lag of its own, and the
-// lags are what repetitions would differ by.
+// rate, and a knee lies lower by so much, the same for all, in a step in which the machine was slow. A machine whose cores others use too changes
+// its speed by a half from one step to the next, and that is most of what makes steps at one rate answer one way and the other. Besides, the
+// knees of all searches rise and fall together from turn to turn. Steps up and down follow that, each search with a lag of its own, and the lags
+// are what repetitions would differ by.
 //
 // The drift is a random walk over the turns whose mean is nought. How fast it moves, and how steep the shares are, are those of the
-// largest marginal likelihood by Laplace's approximation (Tierney and Kadane 1986, JASA 81); knees and drift are found by Fisher scoring.
+// largest marginal likelihood by Laplace's approximation (Tierney and Kadane 1986, JASA 81); knees, drift and the burden of slowness are
+// found by Fisher scoring. Of the burden it is held beforehand that it is about nought, give or take one, which is what a limit that the CPUs set has.
 type together struct {
 	steps           []answered
 	searches, turns int
-	rung            float64 // between rates, of the logarithm
-	spread, pace    float64 // of the share, and of a turn of the drift; relative
+	middles         []float64 // by search: the variance of the slowness that its arm's is counted from
+	rung            float64   // between rates, of the logarithm
+	spread, pace    float64   // of the share, and of a turn of the drift; relative
 
-	at         []float64     // knees, then the drift of every turn; logarithms
+	at         []float64     // knees, then the drift of every turn, logarithms, and last the burden: how far a knee falls with the slowness
 	covariance mat.SymDense  // of at
 	marginal   float64       // log likelihood of spread and pace
 	chol       mat.Cholesky  // of the information at at
@@ -47,12 +80,12 @@ const (
 )
 
 // fitTogether begins at the knees that the searches found alone. It needs a knee of each.
-func fitTogether(steps []answered, knees []float64, rung float64) *together {
+func fitTogether(steps []answered, knees, middles []float64, rung float64) *together {
 	turns := 0
 	for _, s := range steps {
 		turns = max(turns, s.turn+1)
 	}
-	from := make([]float64, len(knees)+turns)
+	from := make([]float64, len(knees)+turns+1)
 	for i, k := range knees {
 		from[i] = math.Log(k)
 	}
@@ -65,7 +98,7 @@ func fitTogether(steps []answered, knees []float64, rung float64) *together {
 				continue
 			}
 			tried[to] = true
-			f := &together{steps: steps, searches: len(knees), turns: turns, rung: rung, spread: spreads[to[0]], pace: paces[to[1]], at: slices.Clone(from)}
+			f := &together{steps: steps, searches: len(knees), turns: turns, middles: middles, rung: rung, spread: spreads[to[0]], pace: paces[to[1]], at: slices.Clone(from)}
 			if f.score() && (best == nil || f.marginal > best.marginal) {
 				best, from, at, better = f, f.at, to, true
 			}
@@ -121,7 +154,8 @@ func (f *together) posterior(at []float64) float64 {
 		}
 		sum += math.Log(p)
 	}
-	drift := at[f.searches:]
+	drift, burden := at[f.searches:f.searches+f.turns], at[f.searches+f.turns]
+	sum -= squared(burden) / 2
 	mean := drift[0]
 	for i, d := range drift[1:] {
 		mean += d
@@ -132,7 +166,7 @@ func (f *together) posterior(at []float64) float64 {
 
 // share is the chance that a step meets, and how it changes with its knee.
 func (f *together) share(s answered, at []float64) (p, slope float64) {
-	p, x := shareAbove(s.logRate-at[s.search]-at[f.searches+s.turn], f.spread)
+	p, x := shareAbove(s.logRate-at[s.search]-at[f.searches+s.turn]+at[f.searches+f.turns]*s.slow, f.spread)
 	return p, (1 - lapses) * x * (1 - x) / f.spread
 }
 
@@ -142,6 +176,7 @@ func (f *together) inform(gradient *mat.VecDense) {
 	gradient.Zero()
 	add := func(i, j int, v float64) { f.info.SetSym(i, j, f.info.At(i, j)+v) }
 	up := func(i int, v float64) { gradient.SetVec(i, gradient.AtVec(i)+v) }
+	burden := f.searches + f.turns
 	for _, s := range f.steps {
 		p, slope := f.share(s, f.at)
 		y := 0.0
@@ -152,10 +187,16 @@ func (f *together) inform(gradient *mat.VecDense) {
 		knee, turn := s.search, f.searches+s.turn
 		up(knee, g)
 		up(turn, g)
+		up(burden, -g*s.slow)
 		add(knee, knee, w)
 		add(turn, turn, w)
 		add(knee, turn, w)
+		add(knee, burden, -w*s.slow)
+		add(turn, burden, -w*s.slow)
+		add(burden, burden, w*s.slow*s.slow)
 	}
+	up(burden, -f.at[burden])
+	add(burden, burden, 1)
 	tight := 1 / (f.pace * f.pace)
 	mean := 0.0
 	for t := range f.turns {
@@ -179,7 +220,7 @@ func (f *together) inform(gradient *mat.VecDense) {
 	}
 }
 
-// knee is the mean of some searches' knees, with its interval, which is no narrower than a rung: where between two rates that were tried a knee
+// knee is the mean of the knees of some searches of one arm, with its interval, which is no narrower than a rung: where between two rates that were tried a knee
 // lies, no step says.
 func (f *together) knee(searches ...int) (knee float64, interval [2]float64) {
 	mean, variance, n := 0.0, 0.0, float64(len(searches))
@@ -189,6 +230,7 @@ func (f *together) knee(searches ...int) (knee float64, interval [2]float64) {
 			variance += f.covariance.At(i, j) / (n * n)
 		}
 	}
+	variance += squared(f.at[f.searches+f.turns]) * f.middles[searches[0]]
 	steps := 0
 	for _, s := range f.steps {
 		if slices.Contains(searches, s.search) {

@@ -4,24 +4,25 @@ import (
 	"fmt"
 	"math"
 	"strings"
+
+	"crossroads/harness/predict"
 )
 
 // aims are how far a prediction may lie from what is measured afterwards, as a share of the measurement.
 var aims = []struct {
 	what string
 	aim  float64
-	of   func(f *foretold) (told, low, high, is float64)
+	told func(f *foretold) predict.Value
+	is   func(f *predict.Facts) float64
 }{
-	{"p50", 0.10, func(f *foretold) (told, low, high, is float64) {
-		return f.P50.Value, f.P50.Low, f.P50.High, f.Measured.P50
-	}},
-	{"p99", 0.25, func(f *foretold) (told, low, high, is float64) {
-		return f.P99.Value, f.P99.Low, f.P99.High, f.Measured.P99
-	}},
-	{"CPU", 0.10, func(f *foretold) (told, low, high, is float64) {
-		return f.CPU.Value, f.CPU.Low, f.CPU.High, f.Measured.CPU
-	}},
+	{"p50", 0.10, func(f *foretold) predict.Value { return f.P50 }, func(f *predict.Facts) float64 { return f.P50 }},
+	{"p99", 0.25, func(f *foretold) predict.Value { return f.P99 }, func(f *predict.Facts) float64 { return f.P99 }},
+	{"CPU", 0.10, func(f *foretold) predict.Value { return f.CPU }, func(f *predict.Facts) float64 { return f.CPU }},
 }
+
+// What a prediction is held against.
+func atUsualSpeed(f *foretold) *predict.Facts { return f.Measured }
+func asMeasured(f *foretold) *predict.Facts   { return f.AsMeasured }
 
 // foretoldFacts is how a prediction stood against the measurement.
 type foretoldFacts struct {
@@ -41,25 +42,25 @@ type aimedFact struct {
 	Unknown  int     `json:"unknown"`   // cells without a valid trial that gives the number: they count against the aim
 }
 
-func judgeForetold(all []foretold) *foretoldFacts {
+func judgeForetold(all []foretold, measured func(*foretold) *predict.Facts) *foretoldFacts {
 	v := &foretoldFacts{Met: len(all) > 0}
 	for _, a := range aims {
 		m := aimedFact{Metric: a.what, Aim: a.aim}
 		for i := range all {
-			told, low, high, is := a.of(&all[i])
+			told, is := a.told(&all[i]), a.is(measured(&all[i]))
 			if !(is > 0) {
 				m.Unknown++
 				continue
 			}
 			m.Cells++
-			miss := told/is - 1
+			miss := told.Value/is - 1
 			if math.Abs(miss) > math.Abs(m.Worst) || m.WorstArm == "" {
 				m.Worst, m.WorstArm = miss, all[i].Arm
 			}
 			if math.Abs(miss) <= a.aim {
 				m.Within++
 			}
-			if low <= is && is <= high {
+			if told.Low <= is && is <= told.High {
 				m.Inside++
 			}
 		}
