@@ -12,14 +12,36 @@ import (
 type prices struct {
 	Of    map[string]float64 `json:"of"`
 	Slope float64            `json:"slope"`
+	Seen  [2]float64         `json:"seen"` // lowest and highest visits per second that were learnt from: beyond them nothing is known of Slope
 }
 
 // referenceRate is where Slope has no effect, per second.
 const referenceRate = 300
 
-// at is the factor of a rate of visits; it stays between bounds far beyond what a fit has seen.
+// at is the factor of a rate of visits. It stays what it is at the ends of what was learnt from: that a part grows ever dearer the rarer it
+// is visited was never seen.
 func (p prices) at(rate float64) float64 {
+	if p.Seen[1] > 0 {
+		rate = min(max(rate, p.Seen[0]), p.Seen[1])
+	}
 	return min(2, max(0.25, 1-p.Slope*math.Log(rate/referenceRate)))
+}
+
+// seen is the lowest and highest visits per second of a process in the rows.
+func seen(rows []row) (ends [2]float64) {
+	for _, r := range rows {
+		for _, w := range r.passes {
+			if w.idle {
+				continue
+			}
+			visits := r.rate * w.visits
+			if ends[1] == 0 {
+				ends[0] = visits
+			}
+			ends = [2]float64{min(ends[0], visits), max(ends[1], visits)}
+		}
+	}
+	return ends
 }
 
 // weight is how often a pass counts for the price of its part, at an offered rate.
@@ -67,9 +89,10 @@ func (p prices) weigh(rows []row) []weighed {
 // under the condition that no part costs less than nothing (Lawson and Hanson, Solving Least Squares Problems, chapter 23; here by
 // cyclic coordinate descent, which on such small convex problems ends at the same point).
 func price(rows []row) prices {
-	best, least := prices{Of: map[string]float64{}}, math.Inf(1)
+	ends := seen(rows)
+	best, least := prices{Of: map[string]float64{}, Seen: ends}, math.Inf(1)
 	for slope := 0.0; slope <= 0.3001; slope += 0.01 {
-		p := prices{Slope: slope}
+		p := prices{Slope: slope, Seen: ends}
 		left := p.solve(p.weigh(rows))
 		if left < least {
 			best, least = p, left

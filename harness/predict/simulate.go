@@ -44,18 +44,26 @@ type simulation struct {
 	rate float64
 	seed uint64
 
-	now    float64 // ns
-	events events
-	free   int
-	queue  []task
-	head   int
-	times  []float64
+	now       float64 // ns
+	events    events
+	free      int
+	processes map[string]*process
+	queue     []task
+	head      int
+	times     []float64
 }
 
-// task is CPU time that somebody asks for: next is told once onPath of it is spent.
+// task is CPU time that a process asks for: next is told once onPath of it is spent.
 type task struct {
+	of             *process
 	onPath, beside float64
 	next           func()
+}
+
+// process runs one task at a time: a second thread of it wakes only for bursts that are longer than what waits here.
+type process struct {
+	busy    bool
+	waiting []task
 }
 
 type event struct {
@@ -107,7 +115,7 @@ func (e *events) pop() event {
 
 // run simulates n requests and returns their response times in seconds, sorted.
 func (s *simulation) run(n int) []float64 {
-	s.free = s.cpus
+	s.free, s.processes = s.cpus, map[string]*process{}
 	arrivals := rand.New(rand.NewPCG(s.seed, 0))
 	due := make([]float64, n)
 	for i := range due {
@@ -130,13 +138,28 @@ func (s *simulation) run(n int) []float64 {
 
 func (s *simulation) at(when float64, do func()) { s.events.push(event{when, do}) }
 
-// spend asks for CPU time.
-func (s *simulation) spend(cpu, declared float64, next func()) {
+// spend asks for CPU time in a process.
+func (s *simulation) spend(in string, cpu, declared float64, next func()) {
 	if cpu+declared == 0 {
 		next()
 		return
 	}
-	t := task{onPath: cpu*s.wake.OnPath + declared, beside: cpu * (1 - s.wake.OnPath), next: next}
+	of := s.processes[in]
+	if of == nil {
+		of = &process{}
+		s.processes[in] = of
+	}
+	t := task{of: of, onPath: cpu*s.wake.OnPath + declared, beside: cpu * (1 - s.wake.OnPath), next: next}
+	if of.busy {
+		of.waiting = append(of.waiting, t)
+		return
+	}
+	s.ask(t)
+}
+
+// ask takes a CPU, or waits for one.
+func (s *simulation) ask(t task) {
+	t.of.busy = true
 	if s.free == 0 {
 		s.queue = append(s.queue, t)
 		return
@@ -147,20 +170,31 @@ func (s *simulation) spend(cpu, declared float64, next func()) {
 
 func (s *simulation) serve(t task) {
 	s.at(s.now+t.onPath, t.next)
-	s.at(s.now+t.onPath+t.beside, s.done)
+	s.at(s.now+t.onPath+t.beside, func() { s.done(t.of) })
 }
 
-func (s *simulation) done() {
-	if s.head == len(s.queue) {
-		s.queue, s.head = s.queue[:0], 0
-		s.free++
-		return
+// done gives the CPU to who waited longest, the process's own next task behind them.
+func (s *simulation) done(of *process) {
+	of.busy = false
+	s.free++
+	if s.head < len(s.queue) {
+		t := s.queue[s.head]
+		s.queue[s.head] = task{}
+		if s.head++; s.head == len(s.queue) {
+			s.queue, s.head = s.queue[:0], 0
+		}
+		s.free--
+		s.serve(t)
 	}
-	t := s.queue[s.head]
-	s.queue[s.head] = task{}
-	s.head++
-	s.serve(t)
+	if len(of.waiting) > 0 {
+		t := of.waiting[0]
+		of.waiting = of.waiting[1:]
+		s.ask(t)
+	}
 }
+
+// beside is before the name of a service where its sidecar is meant.
+const beside = "beside "
 
 // request is one request on its way.
 type request struct {
@@ -174,16 +208,16 @@ func (r *request) begin(due float64) {
 	finish := func() { s.times = append(s.times, (s.now-due+s.wake.Client)/1e9) }
 	visit := func(next func()) { r.visit(entry, next) }
 	cost := s.cost[entry]
-	r.through(s.plan.gateway, cost.gateway, func(next func()) { r.through(s.plan.ingress, cost.ingress, visit, next) }, finish)
+	r.through(gateway, s.plan.gateway, cost.gateway, func(next func()) { r.through(beside+entry, s.plan.ingress, cost.ingress, visit, next) }, finish)
 }
 
 // through crosses a proxy, does what lies behind it, and crosses it again.
-func (r *request) through(part string, cost float64, behind func(next func()), next func()) {
+func (r *request) through(in, part string, cost float64, behind func(next func()), next func()) {
 	if part == "" {
 		behind(next)
 		return
 	}
-	pass := func(then func()) { r.woken(r.s.wake.Proxy, func() { r.s.spend(cost/2, 0, then) }) }
+	pass := func(then func()) { r.woken(r.s.wake.Proxy, func() { r.s.spend(in, cost/2, 0, then) }) }
 	pass(func() { behind(func() { pass(next) }) })
 }
 
@@ -201,17 +235,17 @@ func (r *request) woken(typical float64, next func()) {
 func (r *request) visit(name string, next func()) {
 	service := r.s.plan.arm.Experiment.Application.Services.At(name)
 	cost, waiting := r.s.cost[name].visit, r.s.cost[name].wait
-	answer := func() { r.s.spend(cost/2, 0, next) }
+	answer := func() { r.s.spend(name, cost/2, 0, next) }
 	script := func() { r.steps(name, service.Script, answer) }
 	r.woken(r.s.wake.Workload, func() {
-		r.s.spend(cost/2, float64(service.Work.CPU), func() {
+		r.s.spend(name, cost/2, float64(service.Work.CPU), func() {
 			wait := r.s.plan.waits[name]
 			if wait == nil {
 				script()
 				return
 			}
 			r.s.at(r.s.now+float64(wait(r.random.Float64())), func() {
-				r.woken(r.s.wake.Workload, func() { r.s.spend(waiting, 0, script) })
+				r.woken(r.s.wake.Workload, func() { r.s.spend(name, waiting, 0, script) })
 			})
 		})
 	})
@@ -250,11 +284,11 @@ func (r *request) call(caller, callee string, further bool, next func()) {
 	if further {
 		own, outbound = of.further, of.outboundFurther
 	}
-	s.spend(own/2, 0, func() {
+	s.spend(caller, own/2, 0, func() {
 		visit := func(next func()) { r.visit(callee, next) }
-		inside := func(next func()) { r.through(s.plan.inbound, s.cost[callee].inbound, visit, next) }
-		r.through(s.plan.outbound, outbound, inside, func() {
-			r.woken(s.wake.Workload, func() { s.spend(own/2, 0, next) })
+		inside := func(next func()) { r.through(beside+callee, s.plan.inbound, s.cost[callee].inbound, visit, next) }
+		r.through(beside+caller, s.plan.outbound, outbound, inside, func() {
+			r.woken(s.wake.Workload, func() { s.spend(caller, own/2, 0, next) })
 		})
 	})
 }
