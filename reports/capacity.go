@@ -168,7 +168,7 @@ func (b *book) repetitions(found []capacity.Arm) Section {
 	return Section{ID: "capacity", Title: "How it was found", Parts: []Part{{Figure: b.stepsFigure(found)}, {Table: t}}, Text: []string{
 		fmt.Sprintf("The rate goes up after a step that met the objectives and down after one that missed them: first by doublings, then in ever smaller strides, at last by %s, %s of each search. "+
 			"The capacity is where the share of steps that meet falls through a half; the bracket is the two rates tried around it. All searches take turns step by step in a random order and know nothing of each other's answers, so that arms and repetitions meet the same machine. "+
-			"In the end they are estimated together: the capacities of all rise and fall together from turn to turn, as the machine does, and those given are of its mean state. How far repetitions are apart is what the search adds, not what the machine did. A step in which the instrument was at fault is repeated and never counts against the target.",
+			"In the end they are estimated together: how slow the machine was in each step is told by the driver's own CPU time per request and lowers all capacities alike, and besides they rise and fall together from turn to turn; those given are of the machine's middle speed. How far repetitions are apart is what the search adds, not what the machine did. A step in which the instrument was at fault is repeated and never counts against the target.",
 			share(b.Plan.Search.Width), plural(b.Plan.Search.Fine, "step"))}}
 }
 

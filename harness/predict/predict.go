@@ -5,7 +5,8 @@
 // process), so each part's price is found by least squares. Response
 // times come from a simulation of one machine: the CPU time found before is served by as many CPUs as the machine has, first come, first
 // served, every wake-up of a process costs a latency, and the few numbers that describe wake-ups are fitted to the quantiles of the runs.
-// Load, fan-out and depth then need no parameter of their own.
+// Load, fan-out and depth then need no parameter of their own. All of it is at the usual speed of the machine, which is told by the driver's
+// own CPU time per request.
 //
 // It deploys and loads nothing, and knows one machine only: that of the runs.
 package predict

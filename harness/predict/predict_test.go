@@ -100,6 +100,10 @@ func TestPricesAreFound(t *testing.T) {
 	require.InDelta(t, truth.Slope, found.Slope, 1e-9)
 	require.InEpsilon(t, truth.Of["visit"], found.Of["visit"], 0.01)
 	require.InEpsilon(t, truth.Of["call"], found.Of["call"], 0.01)
+	require.Equal(t, [2]float64{100, 1800}, found.Seen)
+	require.Equal(t, found.at(100), found.at(10), "nothing was seen of rarer visits")
+	require.Equal(t, found.at(1800), found.at(90_000))
+	require.Less(t, found.at(1800), found.at(100))
 }
 
 // TestQueueing holds the simulation against what is known in closed form: with wake-ups that take nothing, one CPU and one part, it is the
@@ -119,6 +123,22 @@ func TestQueueing(t *testing.T) {
 		}
 		due := service / 1e9 * (1 + rho/(2*(1-rho)))
 		require.InEpsilon(t, due, mean, 0.08, "rho %g", rho)
+		two := s
+		two.cpus, two.times = 2, nil
+		require.Equal(t, times, two.run(40_000), "a process runs one task at a time, however many CPUs there are")
+	}
+}
+
+// TestProcessesShareTheCPUs: two services that are called at once take as long as one where there are two CPUs, and one after the other where there is one.
+func TestProcessesShareTheCPUs(t *testing.T) {
+	e := parse(t, "version: 1\nname: two\napplication: {entry: a, services: {a: {script: [[{call: b}, {call: c}]]}, b: {work: {cpu: 1ms}}, c: {work: {cpu: 1ms}}}}\ntopologies: {direct: {}}\nload: {rates: [1]}\n")
+	p, err := planOf(e.Arms()[0])
+	require.NoError(t, err)
+	for cpus, due := range map[int]float64{1: 2e-3, 2: 1e-3} {
+		s := simulation{plan: p, cost: map[string]costs{}, wake: wake{OnPath: 1}, cpus: cpus, rate: 0.01, seed: 7}
+		for _, at := range s.run(50) {
+			require.InDelta(t, due, at, 1e-9, "%d CPUs", cpus)
+		}
 	}
 }
 
