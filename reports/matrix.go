@@ -111,7 +111,7 @@ func (c *cell) headroom() quantity.Quantity {
 	most, seen := 0.0, false
 	for _, t := range c.trials {
 		if d := t.Driver; d.Given > 0 {
-			most, seen = max(most, float64(d.CPU-d.Spin)/float64(d.Given)), true
+			most, seen = max(most, float64(d.Working())/float64(d.Given)), true
 		}
 	}
 	if !seen {

@@ -6,7 +6,7 @@ package results
 //
 // It is false where nothing was answered or the driver's CPU time is not known.
 func Gauge(t *Trial) (ns float64, ok bool) {
-	used := t.Driver.CPU - t.Driver.Spin
+	used := t.Driver.Working()
 	if t.Counts.Done == 0 || used <= 0 {
 		return 0, false
 	}

@@ -139,7 +139,7 @@ func driver(t *Trial) []Reason {
 		return []Reason{{Rule: RuleDriver, Text: "the driver's own CPU was not recorded", Limit: maxDriverCPU}}
 	}
 	d := t.Driver
-	if use := share(d.CPU-d.Spin, d.Given); !(use <= maxDriverCPU) {
+	if use := share(d.Working(), d.Given); !(use <= maxDriverCPU) {
 		return []Reason{{RuleDriver, fmt.Sprintf("the driver used %s of its CPU, waiting excluded, the limit is %s",
 			percent(use), percent(maxDriverCPU)), use, maxDriverCPU}}
 	}

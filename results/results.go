@@ -252,6 +252,9 @@ type DriverUse struct {
 	Priority    string `json:"priority"`      // what was permitted: fifo, nice -10, normal
 }
 
+// Working is the CPU time in which the driver did something, in ns: all but what it waited awake.
+func (d DriverUse) Working() int64 { return d.CPU - d.Spin }
+
 // HostUse is the machine around the block.
 type HostUse struct {
 	CPUs          int        `json:"cpus"`

@@ -2,6 +2,9 @@ package predict
 
 import (
 	"math"
+	"slices"
+
+	"gonum.org/v1/gonum/stat"
 
 	"crossroads/results"
 )
@@ -15,9 +18,16 @@ type gauge struct {
 	Effects map[string]float64 `json:"effects"`  // by metric: of the logarithm, over that of the slowness
 }
 
+// What is predicted.
+var (
+	medianTime = results.TimeQuantile(results.Response, 0.50)
+	tailTime   = results.TimeQuantile(results.Response, 0.99)
+	wholeCPU   = results.CPUPerRequest("")
+)
+
 // corrected are the metrics that cells are made of.
 func corrected() []results.Metric {
-	all := []results.Metric{results.TimeQuantile(results.Response, 0.50), results.TimeQuantile(results.Response, 0.99), results.CPUPerRequest("")}
+	all := []results.Metric{medianTime, tailTime, wholeCPU}
 	for _, kind := range kinds {
 		all = append(all, results.CPUPerRequest(kind))
 	}
@@ -42,8 +52,11 @@ func gaugeOf(cells [][]*results.Trial) gauge {
 	if len(costs) == 0 {
 		return g
 	}
-	height, slope := straight(rates, costs)
-	g.Usual, g.Slope = math.Exp(height), slope
+	height := stat.Mean(costs, nil)
+	if slices.Min(rates) < slices.Max(rates) {
+		height, g.Slope = stat.LinearRegression(rates, costs, nil, false)
+	}
+	g.Usual = math.Exp(height)
 	for _, m := range corrected() {
 		over, under, free := 0.0, 0.0, 0
 		for _, trials := range cells {
@@ -57,8 +70,10 @@ func gaugeOf(cells [][]*results.Trial) gauge {
 			if len(slow) < 2 {
 				continue
 			}
-			o, u := products(slow, values)
-			over, under, free = over+o, under+u, free+len(slow)-1
+			n := len(slow) - 1
+			over += float64(n) * stat.Covariance(slow, values, nil)
+			under += float64(n) * stat.Variance(slow, nil)
+			free += n
 		}
 		if free >= leastBlocks && under > 0 {
 			g.Effects[m.Name] = max(0, over/under)
@@ -94,30 +109,12 @@ func (g *gauge) all(m results.Metric, trials []*results.Trial) []float64 {
 	return all
 }
 
-// straight is the least squares line through points: its height at x = 0, and its slope, 0 where all points have one x.
-func straight(x, y []float64) (height, slope float64) {
-	if over, under := products(x, y); under > 1e-12 {
-		slope = over / under
+// middle is the median, 0 of nothing.
+func middle(all []float64) float64 {
+	if len(all) == 0 {
+		return 0
 	}
-	return mean(y) - slope*mean(x), slope
-}
-
-// products are the sums of products about the means, of x with y and of x with itself.
-func products(x, y []float64) (xy, xx float64) {
-	mx, my := mean(x), mean(y)
-	for i := range x {
-		xy += (x[i] - mx) * (y[i] - my)
-		xx += (x[i] - mx) * (x[i] - mx)
-	}
-	return xy, xx
-}
-
-func mean(all []float64) float64 {
-	sum := 0.0
-	for _, v := range all {
-		sum += v
-	}
-	return sum / float64(len(all))
+	return median(all)
 }
 
 // Facts are medians over blocks: seconds, and ns of CPU time per request. Zero: too few samples.
@@ -135,15 +132,11 @@ func (m *Model) Facts(trials []*results.Trial) (usual, plain Facts) {
 }
 
 func (g *gauge) facts(trials []*results.Trial) (f Facts) {
-	middle := func(m results.Metric) float64 {
+	over := func(m results.Metric) float64 {
 		all := g.all(m, trials)
-		if len(all) == 0 {
-			return 0
-		}
 		f.Trials = max(f.Trials, len(all))
-		return median(all)
+		return middle(all)
 	}
-	f.P50, f.P99 = middle(results.TimeQuantile(results.Response, 0.50)), middle(results.TimeQuantile(results.Response, 0.99))
-	f.CPU = middle(results.CPUPerRequest(""))
+	f.P50, f.P99, f.CPU = over(medianTime), over(tailTime), over(wholeCPU)
 	return f
 }

@@ -119,12 +119,9 @@ func (m *Model) cellsOf(groups []group) []cell {
 // measured takes the medians over trials.
 func (m *Model) measured(g group) cell {
 	c := cell{name: g.name, plan: g.plan, rate: g.rate, cpu: map[string]float64{}}
-	middle := func(i int, metric results.Metric) float64 {
+	over := func(i int, metric results.Metric) float64 {
 		all := m.Gauge.all(metric, g.trials)
-		if len(all) == 0 {
-			return 0
-		}
-		mid := median(all)
+		mid := middle(all)
 		ratios := make([]float64, len(all))
 		for j, v := range all {
 			ratios[j] = v / mid
@@ -132,12 +129,11 @@ func (m *Model) measured(g group) cell {
 		c.noise[i] = deviation(ratios)
 		return mid
 	}
-	c.p50 = middle(0, results.TimeQuantile(results.Response, 0.50))
-	c.p99 = middle(1, results.TimeQuantile(results.Response, 0.99))
-	middle(2, results.CPUPerRequest(""))
+	c.p50, c.p99 = over(0, medianTime), over(1, tailTime)
+	over(2, wholeCPU)
 	for _, kind := range kinds {
-		if all := m.Gauge.all(results.CPUPerRequest(kind), g.trials); len(all) > 0 {
-			c.cpu[kind] = median(all)
+		if used := middle(m.Gauge.all(results.CPUPerRequest(kind), g.trials)); used > 0 {
+			c.cpu[kind] = used
 		}
 	}
 	return c

@@ -47,7 +47,7 @@ type simulation struct {
 	now       float64 // ns
 	events    events
 	free      int
-	processes map[string]*process
+	processes map[place]*process
 	queue     []task
 	head      int
 	times     []float64
@@ -59,6 +59,9 @@ type task struct {
 	onPath, beside float64
 	next           func()
 }
+
+// place is which process something happens in: a kind, and the service that it is or stands beside.
+type place struct{ kind, service string }
 
 // process runs one task at a time: a second thread of it wakes only for bursts that are longer than what waits here.
 type process struct {
@@ -115,7 +118,7 @@ func (e *events) pop() event {
 
 // run simulates n requests and returns their response times in seconds, sorted.
 func (s *simulation) run(n int) []float64 {
-	s.free, s.processes = s.cpus, map[string]*process{}
+	s.free, s.processes = s.cpus, map[place]*process{}
 	arrivals := rand.New(rand.NewPCG(s.seed, 0))
 	due := make([]float64, n)
 	for i := range due {
@@ -139,7 +142,7 @@ func (s *simulation) run(n int) []float64 {
 func (s *simulation) at(when float64, do func()) { s.events.push(event{when, do}) }
 
 // spend asks for CPU time in a process.
-func (s *simulation) spend(in string, cpu, declared float64, next func()) {
+func (s *simulation) spend(in place, cpu, declared float64, next func()) {
 	if cpu+declared == 0 {
 		next()
 		return
@@ -193,9 +196,6 @@ func (s *simulation) done(of *process) {
 	}
 }
 
-// beside is before the name of a service where its sidecar is meant.
-const beside = "beside "
-
 // request is one request on its way.
 type request struct {
 	s      *simulation
@@ -208,11 +208,11 @@ func (r *request) begin(due float64) {
 	finish := func() { s.times = append(s.times, (s.now-due+s.wake.Client)/1e9) }
 	visit := func(next func()) { r.visit(entry, next) }
 	cost := s.cost[entry]
-	r.through(gateway, s.plan.gateway, cost.gateway, func(next func()) { r.through(beside+entry, s.plan.ingress, cost.ingress, visit, next) }, finish)
+	r.through(place{gateway, ""}, s.plan.gateway, cost.gateway, func(next func()) { r.through(place{sidecar, entry}, s.plan.ingress, cost.ingress, visit, next) }, finish)
 }
 
 // through crosses a proxy, does what lies behind it, and crosses it again.
-func (r *request) through(in, part string, cost float64, behind func(next func()), next func()) {
+func (r *request) through(in place, part string, cost float64, behind func(next func()), next func()) {
 	if part == "" {
 		behind(next)
 		return
@@ -235,17 +235,17 @@ func (r *request) woken(typical float64, next func()) {
 func (r *request) visit(name string, next func()) {
 	service := r.s.plan.arm.Experiment.Application.Services.At(name)
 	cost, waiting := r.s.cost[name].visit, r.s.cost[name].wait
-	answer := func() { r.s.spend(name, cost/2, 0, next) }
+	answer := func() { r.s.spend(place{workload, name}, cost/2, 0, next) }
 	script := func() { r.steps(name, service.Script, answer) }
 	r.woken(r.s.wake.Workload, func() {
-		r.s.spend(name, cost/2, float64(service.Work.CPU), func() {
+		r.s.spend(place{workload, name}, cost/2, float64(service.Work.CPU), func() {
 			wait := r.s.plan.waits[name]
 			if wait == nil {
 				script()
 				return
 			}
 			r.s.at(r.s.now+float64(wait(r.random.Float64())), func() {
-				r.woken(r.s.wake.Workload, func() { r.s.spend(name, waiting, 0, script) })
+				r.woken(r.s.wake.Workload, func() { r.s.spend(place{workload, name}, waiting, 0, script) })
 			})
 		})
 	})
@@ -284,11 +284,13 @@ func (r *request) call(caller, callee string, further bool, next func()) {
 	if further {
 		own, outbound = of.further, of.outboundFurther
 	}
-	s.spend(caller, own/2, 0, func() {
+	s.spend(place{workload, caller}, own/2, 0, func() {
 		visit := func(next func()) { r.visit(callee, next) }
-		inside := func(next func()) { r.through(beside+callee, s.plan.inbound, s.cost[callee].inbound, visit, next) }
-		r.through(beside+caller, s.plan.outbound, outbound, inside, func() {
-			r.woken(s.wake.Workload, func() { s.spend(caller, own/2, 0, next) })
+		inside := func(next func()) {
+			r.through(place{sidecar, callee}, s.plan.inbound, s.cost[callee].inbound, visit, next)
+		}
+		r.through(place{sidecar, caller}, s.plan.outbound, outbound, inside, func() {
+			r.woken(s.wake.Workload, func() { s.spend(place{workload, caller}, own/2, 0, next) })
 		})
 	})
 }

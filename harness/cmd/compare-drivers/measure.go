@@ -59,7 +59,7 @@ func (d driver) measure(ctx context.Context, executable, url string, rate float6
 	}
 	done := float64(got.Counts.Done)
 	r := row{name: d.name, offered: rate, achieved: done / duration.Seconds(),
-		cpu: float64(got.Driver.CPU) / done / 1e3, cpuNotWaiting: float64(got.Driver.CPU-got.Driver.Spin) / done / 1e3}
+		cpu: float64(got.Driver.CPU) / done / 1e3, cpuNotWaiting: float64(got.Driver.Working()) / done / 1e3}
 	for times, into := range map[string]map[float64]*float64{results.Slip: {0.50: &r.slip50, 0.99: &r.slip99}, results.Response: {0.50: &r.response50}} {
 		h, err := got.Times[times].Decode()
 		if err != nil {

@@ -42,8 +42,8 @@ experiments that it learns from are run first, in ten minutes: ` + lessonNames()
 
 With --verify the FILEs are run as well, a round of each experiment in turn, and the error of every number is printed with a verdict:
 the aim is p50 within 10%, p99 within 25% and CPU within 10%, for every topology. What is measured, to learn from or to verify, is first
-brought to the machine's usual speed, which the driver's own CPU time per request tells; the verdict without that is printed as well. --out keeps all of it as JSON. With --against the
-measurements are those of runs that were made before, in the order of the files.`,
+brought to the machine's usual speed, which the driver's own CPU time per request tells; the verdict without that is printed as well.
+--out keeps all of it as JSON. With --against the measurements are those of runs that were made before, in the order of the files.`,
 		Example: "  crossroads predict shop.yaml --learn\n" +
 			"  crossroads predict topologies/unseen/*.yaml --learn --verify --out told.json\n" +
 			"  crossroads predict shop.yaml --from results/runs/CHAIN,results/runs/FANOUT,results/runs/PAUSES,results/runs/SINGLE,results/runs/STOREFRONT --verify",
