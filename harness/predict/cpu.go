@@ -7,8 +7,8 @@ import (
 )
 
 // prices is what the parts of one kind of process cost, in ns of CPU time in a process that is visited referenceRate times a second.
-// Busier processes are cheaper by the request, because a wake-up then serves more than one: the price falls by the share Slope with every
-// e-fold of the visits.
+// Busier processes are cheaper by the request, because a wake-up then serves more than one: the price falls by the share Slope, the same for
+// all kinds, with every e-fold of the visits.
 type prices struct {
 	Of    map[string]float64 `json:"of"`
 	Slope float64            `json:"slope"`
@@ -85,17 +85,23 @@ func (p prices) weigh(rows []row) []weighed {
 	return all
 }
 
-// price finds the prices of one kind: the slope by a search over a grid, the prices at each slope by least squares of relative errors
-// under the condition that no part costs less than nothing (Lawson and Hanson, Solving Least Squares Problems, chapter 23; here by
-// cyclic coordinate descent, which on such small convex problems ends at the same point).
-func price(rows []row) prices {
-	ends := seen(rows)
-	best, least := prices{Of: map[string]float64{}, Seen: ends}, math.Inf(1)
+// price finds the prices of every kind of process: the slope, one for all kinds, by a search over a grid, the prices at each slope by least
+// squares of relative errors under the condition that no part costs less than nothing (Lawson and Hanson, Solving Least Squares Problems,
+// chapter 23; here by cyclic coordinate descent, which on such small convex problems ends at the same point). A slope of its own is badly
+// known where a kind has parts that cost by the second: two rates cannot tell the one from the other.
+func price(rows map[string][]row) map[string]prices {
+	var best map[string]prices
+	least := math.Inf(1)
 	for slope := 0.0; slope <= 0.3001; slope += 0.01 {
-		p := prices{Slope: slope, Seen: ends}
-		left := p.solve(p.weigh(rows))
+		all, left := map[string]prices{}, 0.0
+		for _, kind := range sortedKeys(rows) {
+			of := rows[kind]
+			p := prices{Slope: slope, Seen: seen(of)}
+			left += p.solve(p.weigh(of))
+			all[kind] = p
+		}
 		if left < least {
-			best, least = p, left
+			best, least = all, left
 		}
 	}
 	return best

@@ -141,19 +141,20 @@ func (m *Model) measured(g group) cell {
 
 // learn finds the prices first, then what wake-ups cost, and last how far the model is from what was measured.
 func (m *Model) learn(cells []cell, stages []stage) error {
+	rows := map[string][]row{}
 	for _, kind := range kinds {
-		var rows []row
+		rows[kind] = nil
 		for _, c := range cells {
 			declared := 0.0
 			if kind == workload {
 				declared = c.plan.declared
 			}
 			if used := c.cpu[kind] - declared; used > 0 && len(c.plan.passes[kind]) > 0 {
-				rows = append(rows, row{c.plan.passes[kind], c.rate, used})
+				rows[kind] = append(rows[kind], row{c.plan.passes[kind], c.rate, used})
 			}
 		}
-		m.Prices[kind] = price(rows)
 	}
+	m.Prices = price(rows)
 	if len(m.Prices[workload].Of) == 0 {
 		return errors.New("no trial has the CPU time of the application's processes")
 	}

@@ -39,12 +39,17 @@ type plan struct {
 	declared float64                       // CPU time that services burn, ns per request
 	waits    map[string]waits.Distribution // by service; nil: it does not wait
 	visits   map[string]float64            // of one replica of a service, per request
+	arrival  map[string]string             // by service: the part that a visit is besides, by who asks; "" where another service does itself
 }
 
 // Parts of the workload, and of processes that pass no request. A wait takes CPU time to begin and to end. The first call of a step is
-// priced as one that is made alone, each further one as a part of its own: its caller is awake by then.
+// priced as one that is made alone, each further one as a part of its own: its caller is awake by then. A visit that a service asks for itself
+// is the cheapest: one that comes through a proxy costs more, and most costs one that the driver asks for, which goes round all its connections
+// where a proxy takes the one it used last.
 const (
 	partVisit    = "visit"
+	partDriven   = "visit, asked for by the driver"
+	partRelayed  = "visit, asked for by a proxy"
 	partWait     = "wait"
 	partCall     = "call"
 	partFurther  = "call, at once with another"
@@ -61,7 +66,7 @@ func planOf(arm *topologies.Arm) (*plan, error) {
 	if arm.Experiment.Calls() {
 		return nil, fmt.Errorf("topology %s: its requests are made of several calls, and the model knows requests to one entry only", arm.Name)
 	}
-	p := &plan{arm: arm, waits: map[string]waits.Distribution{}, passes: map[string][]pass{}, visits: map[string]float64{}}
+	p := &plan{arm: arm, waits: map[string]waits.Distribution{}, passes: map[string][]pass{}, visits: map[string]float64{}, arrival: map[string]string{}}
 	e := arm.Experiment
 	visits := map[string]float64{e.Application.Entry: 1}
 	p.proxies()
@@ -70,7 +75,9 @@ func planOf(arm *topologies.Arm) (*plan, error) {
 		p.waits[name] = waits.NewDistribution(&s.Work.Wait)
 		p.declared += visits[name] * float64(s.Work.CPU)
 		p.visits[name] = visits[name] / float64(max(1, s.Replicas))
+		p.arrival[name] = p.arrivalOf(name)
 		p.pass(workload, partVisit, visits[name], name)
+		p.pass(workload, p.arrival[name], visits[name], name)
 		if p.waits[name] != nil {
 			p.pass(workload, partWait, visits[name], name)
 		}
@@ -103,6 +110,17 @@ func furtherOf(outbound string) string {
 		return ""
 	}
 	return outbound + ", at once with another"
+}
+
+func (p *plan) arrivalOf(name string) string {
+	entry := name == p.arm.Experiment.Application.Entry
+	switch {
+	case entry && p.gateway == "" && p.ingress == "":
+		return partDriven
+	case entry, p.outbound != "", p.inbound != "":
+		return partRelayed
+	}
+	return ""
 }
 
 func (p *plan) pass(kind, part string, n float64, service string) {

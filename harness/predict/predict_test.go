@@ -22,6 +22,7 @@ topologies:
   direct: {}
   gateway: {gateway: {}}
   mesh: {mesh: {}}
+  callers: {mesh: {sidecars: client}}
   gateway+mesh: {extends: [gateway, mesh]}
 load: {rates: [200]}
 `
@@ -46,7 +47,7 @@ load: {rates: [200], requests: [{path: /, headers: {X-Api-Key: demo}}]}
 // TestParts counts what one request passes.
 func TestParts(t *testing.T) {
 	p := plans(t, fan, "mesh")
-	require.Equal(t, map[string]float64{partVisit: 3.5, partCall: 1, partFurther: 1.5, partWait: 1}, counts(p, workload))
+	require.Equal(t, map[string]float64{partVisit: 3.5, partRelayed: 3.5, partCall: 1, partFurther: 1.5, partWait: 1}, counts(p, workload))
 	side := counts(p, sidecar)
 	require.Len(t, side, 5, "ingress in the clear, both sides of every call over mutual TLS, and what takes no request")
 	require.Equal(t, 4.0, side[partSecond])
@@ -58,11 +59,28 @@ func TestParts(t *testing.T) {
 	require.Equal(t, map[string]float64{partSecond: 1, partSidecars: 4}, counts(p, control))
 
 	p = plans(t, line, "gateway+mesh")
-	require.Equal(t, map[string]float64{partVisit: 3, partCall: 2, partWait: 1}, counts(p, workload), "one call by one")
+	require.Equal(t, map[string]float64{partVisit: 3, partRelayed: 3, partCall: 2, partWait: 1}, counts(p, workload), "one call by one")
 	require.Equal(t, 3*10e3, p.declared)
 	require.Equal(t, 3.0, counts(p, sidecar)[p.inbound], "the gateway speaks mutual TLS to the entry as well: two calls and one entry")
 	require.Equal(t, p.inbound, p.ingress)
 	require.NotEqual(t, p.gateway, plans(t, line, "gateway").gateway, "its own mutual TLS is part of what a gateway costs")
+}
+
+// TestArrivals: who asks for a visit is part of what it costs.
+func TestArrivals(t *testing.T) {
+	for arm, due := range map[string]map[string]string{
+		"direct":       {"a": partDriven, "b": "", "c": ""},
+		"gateway":      {"a": partRelayed, "b": "", "c": ""},
+		"mesh":         {"a": partRelayed, "b": partRelayed, "c": partRelayed},
+		"callers":      {"a": partDriven, "b": partRelayed, "c": partRelayed},
+		"gateway+mesh": {"a": partRelayed, "b": partRelayed, "c": partRelayed},
+	} {
+		require.Equal(t, due, plans(t, line, arm).arrival, arm)
+	}
+	p := plans(t, line, "gateway")
+	m := &Model{Prices: map[string]prices{workload: {Of: map[string]float64{partVisit: 50e3, partRelayed: 10e3}}}}
+	require.InDelta(t, 60e3, m.costs(p, 300)["a"].visit, 1e-6)
+	require.InDelta(t, 50e3, m.costs(p, 300)["b"].visit, 1e-6)
 }
 
 func counts(p *plan, kind string) map[string]float64 {
@@ -84,22 +102,32 @@ func TestFurtherCalls(t *testing.T) {
 	require.NotContains(t, counts(p, sidecar), furtherOf(p.outbound))
 }
 
-// TestPricesAreFound: costs that made the numbers come out of them again.
+// TestPricesAreFound: costs that made the numbers come out of them again, and the slope of all kinds is told by one that tells it.
 func TestPricesAreFound(t *testing.T) {
 	truth := prices{Of: map[string]float64{"visit": 40e3, "call": 25e3}, Slope: 0.12}
-	var rows []row
+	proxies := prices{Of: map[string]float64{"crossing": 60e3, "second": 5e6}, Slope: truth.Slope}
+	rows := map[string][]row{"empty": nil}
+	cost := func(p prices, r row) row {
+		r.cpu = 1
+		r.cpu = p.of(p.weigh([]row{r})[0])
+		return r
+	}
 	for _, rate := range []float64{100, 300, 900} {
 		for _, n := range [][2]float64{{1, 0}, {3, 2}, {7, 6}} {
 			// Calls happen in a process that is busier than those of the visits.
-			r := row{passes: []pass{{part: "visit", n: n[0], visits: 1}, {part: "call", n: n[1], visits: 2}}, rate: rate, cpu: 1}
-			r.cpu = truth.of(truth.weigh([]row{r})[0])
-			rows = append(rows, r)
+			rows[workload] = append(rows[workload], cost(truth, row{passes: []pass{{part: "visit", n: n[0], visits: 1}, {part: "call", n: n[1], visits: 2}}, rate: rate}))
 		}
+		rows[sidecar] = append(rows[sidecar], cost(proxies, row{passes: []pass{{part: "crossing", n: 2, visits: 1}, {part: "second", n: 3, idle: true}}, rate: rate}))
 	}
-	found := price(rows)
+	all := price(rows)
+	found := all[workload]
 	require.InDelta(t, truth.Slope, found.Slope, 1e-9)
 	require.InEpsilon(t, truth.Of["visit"], found.Of["visit"], 0.01)
 	require.InEpsilon(t, truth.Of["call"], found.Of["call"], 0.01)
+	require.InDelta(t, truth.Slope, all[sidecar].Slope, 1e-9)
+	require.InEpsilon(t, proxies.Of["crossing"], all[sidecar].Of["crossing"], 0.01)
+	require.InEpsilon(t, proxies.Of["second"], all[sidecar].Of["second"], 0.01)
+	require.Empty(t, all["empty"].Of)
 	require.Equal(t, [2]float64{100, 1800}, found.Seen)
 	require.Equal(t, found.at(100), found.at(10), "nothing was seen of rarer visits")
 	require.Equal(t, found.at(1800), found.at(90_000))
@@ -144,7 +172,7 @@ func TestProcessesShareTheCPUs(t *testing.T) {
 
 // TestUnmeasuredPartsAreNamed: a part that no run contains is no guess.
 func TestUnmeasuredPartsAreNamed(t *testing.T) {
-	m := &Model{CPUs: 2, Prices: map[string]prices{workload: {Of: map[string]float64{partVisit: 45e3, partCall: 35e3, partFurther: 25e3, partWait: 9e3}}}, Wake: wake{OnPath: 0.5, Workload: 1e3, Proxy: 1e3, Long: 1}}
+	m := &Model{CPUs: 2, Prices: map[string]prices{workload: {Of: map[string]float64{partVisit: 45e3, partCall: 35e3, partFurther: 25e3, partWait: 9e3, partDriven: 20e3}}}, Wake: wake{OnPath: 0.5, Workload: 1e3, Proxy: 1e3, Long: 1}}
 	arm, _ := parse(t, fan).Arm("key")
 	_, err := m.Predict(arm, 300)
 	var unmeasured *Unmeasured
@@ -154,7 +182,7 @@ func TestUnmeasuredPartsAreNamed(t *testing.T) {
 	arm, _ = parse(t, fan).Arm("direct")
 	got, err := m.Predict(arm, 300)
 	require.NoError(t, err)
-	require.InDelta(t, 3.5*45e3+35e3+1.5*25e3+9e3, got.CPU.Value, 1)
+	require.InDelta(t, 3.5*45e3+20e3+35e3+1.5*25e3+9e3, got.CPU.Value, 1)
 	require.Greater(t, got.P99.Value, got.P50.Value)
 	require.Greater(t, got.P50.Value, 300e-6, "half of the slower call's waits are longer than its median")
 }

@@ -28,7 +28,7 @@ func (m *Model) costs(p *plan, rate float64) map[string]costs {
 	for name, visits := range p.visits {
 		of := func(kind, part string) float64 { return m.Prices[kind].Of[part] * m.Prices[kind].at(rate*visits) }
 		all[name] = costs{
-			visit: of(workload, partVisit), wait: of(workload, partWait), call: of(workload, partCall), further: of(workload, partFurther), gateway: of(gateway, p.gateway),
+			visit: of(workload, partVisit) + of(workload, p.arrival[name]), wait: of(workload, partWait), call: of(workload, partCall), further: of(workload, partFurther), gateway: of(gateway, p.gateway),
 			ingress: of(sidecar, p.ingress), outbound: of(sidecar, p.outbound), outboundFurther: of(sidecar, furtherOf(p.outbound)), inbound: of(sidecar, p.inbound),
 		}
 	}

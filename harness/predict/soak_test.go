@@ -29,7 +29,7 @@ load: {rates: [200]}
 // predicted within the aims: p50 within 10%, p99 within 25%, CPU within 10%.
 func TestSoakALearntModelPredicts(t *testing.T) {
 	truth := &Model{CPUs: 2, Seed: 3, Wake: wake{OnPath: 0.5, Workload: 40e3, Proxy: 22e3, Sigma: 0.6, Rare: 0.01, Long: 900e3, Client: 45e3}}
-	truth.Prices = map[string]prices{workload: {Of: map[string]float64{partVisit: 45e3, partCall: 35e3, partFurther: 30e3, partWait: 8e3}, Slope: 0.1}, gateway: {Of: map[string]float64{}}, sidecar: {Of: map[string]float64{}, Slope: 0.15}, control: {Of: map[string]float64{partSecond: 2e6, partSidecars: 2e5}}}
+	truth.Prices = map[string]prices{workload: {Of: map[string]float64{partVisit: 45e3, partCall: 35e3, partFurther: 30e3, partWait: 8e3, partDriven: 20e3, partRelayed: 10e3}, Slope: 0.1}, gateway: {Of: map[string]float64{}}, sidecar: {Of: map[string]float64{}, Slope: 0.1}, control: {Of: map[string]float64{partSecond: 2e6, partSidecars: 2e5}}}
 	var cells []cell
 	for _, at := range [][2]string{{line, "direct"}, {line, "gateway"}, {line, "mesh"}, {pair, "direct"}, {pair, "mesh"}} {
 		arm, p := at[1], plans(t, at[0], at[1])
