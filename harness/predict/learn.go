@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 
 	"crossroads/results"
@@ -189,9 +190,28 @@ func (m *Model) measureSpread(cells, timed []cell) {
 			noise[2] = append(noise[2], c.noise[2])
 		}
 	}
-	m.Spread.P50 = max(deviation(p50), median(noise[0]))
-	m.Spread.P99 = max(deviation(p99), median(noise[1]))
-	m.Spread.CPU = max(deviation(cpu), median(noise[2]))
+	m.Spread.P50 = max(deviation(p50)*unfitted(len(p50), len(pack(m.Wake))), median(noise[0]))
+	m.Spread.P99 = max(deviation(p99)*unfitted(len(p99), len(pack(m.Wake))), median(noise[1]))
+	m.Spread.CPU = max(deviation(cpu)*unfitted(len(cpu), m.priced()), median(noise[2]))
+}
+
+// priced is how many numbers the CPU times were fitted with: the slope and every price that is not zero.
+func (m *Model) priced() int {
+	n := 1
+	for _, p := range m.Prices {
+		for _, ns := range p.Of {
+			if ns > 0 {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// unfitted is by what factor the residuals of n cells are smaller than errors would be elsewhere, because parameters were fitted to them: the
+// residual standard error divides by the degrees of freedom that are left. Where hardly any are, nothing is known; then the factor is that of one.
+func unfitted(n, parameters int) float64 {
+	return math.Sqrt(float64(n) / float64(max(1, n-parameters)))
 }
 
 // simulate returns p50 and p99 of a cell in seconds.

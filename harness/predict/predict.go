@@ -48,7 +48,7 @@ type Model struct {
 	Gauge   gauge             `json:"gauge"`
 	Cells   int               `json:"cells"` // measured cells that it rests on
 	Spread  struct {
-		P50 float64 `json:"p50"` // standard deviation of ln(measured/predicted) over the cells, at least that between their blocks
+		P50 float64 `json:"p50"` // standard error of ln(measured/predicted) over the cells, of the degrees of freedom that fitting left; at least that between their blocks
 		P99 float64 `json:"p99"`
 		CPU float64 `json:"cpu"`
 	} `json:"spread"`

@@ -1,6 +1,7 @@
 package predict
 
 import (
+	"math"
 	"strings"
 	"testing"
 
@@ -132,6 +133,15 @@ func TestPricesAreFound(t *testing.T) {
 	require.Equal(t, found.at(100), found.at(10), "nothing was seen of rarer visits")
 	require.Equal(t, found.at(1800), found.at(90_000))
 	require.Less(t, found.at(1800), found.at(100))
+}
+
+// TestSpreadCountsWhatWasFitted: residuals of a model with many parameters say little of cells that it was not fitted to.
+func TestSpreadCountsWhatWasFitted(t *testing.T) {
+	m := &Model{Prices: map[string]prices{workload: {Of: map[string]float64{partVisit: 1, partCall: 2, partWait: 0}}, sidecar: {Of: map[string]float64{partSecond: 3}}}}
+	require.Equal(t, 4, m.priced(), "three prices and the slope; what came out as nothing was not fitted")
+	require.InDelta(t, math.Sqrt(2), unfitted(8, 4), 1e-12)
+	require.InDelta(t, 1, unfitted(8, 0), 1e-12)
+	require.InDelta(t, math.Sqrt(3), unfitted(3, 9), 1e-12, "no freedom is left")
 }
 
 // TestQueueing holds the simulation against what is known in closed form: with wake-ups that take nothing, one CPU and one part, it is the
