@@ -39,7 +39,7 @@ func Learn(runs []*results.Run, seed uint64) (*Model, error) {
 	if len(runs) == 0 {
 		return nil, errors.New("nothing to learn from: name at least one run")
 	}
-	m := &Model{CPUs: runs[0].Environment.CPUs, Machine: runs[0].Environment.Machine, Seed: seed, Prices: map[string]prices{}}
+	m := &Model{CPUs: runs[0].Environment.CPUs, Machine: runs[0].Environment.Machine, Seed: seed}
 	var groups []group
 	for _, run := range runs {
 		if run.Environment.Machine != m.Machine {
@@ -144,7 +144,6 @@ func (m *Model) measured(g group) cell {
 func (m *Model) learn(cells []cell, stages []stage) error {
 	rows := map[string][]row{}
 	for _, kind := range kinds {
-		rows[kind] = nil
 		for _, c := range cells {
 			declared := 0.0
 			if kind == workload {

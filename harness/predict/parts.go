@@ -112,6 +112,7 @@ func furtherOf(outbound string) string {
 	return outbound + ", at once with another"
 }
 
+// arrivalOf is the part that a visit of a service is besides, by who asks for it.
 func (p *plan) arrivalOf(name string) string {
 	entry := name == p.arm.Experiment.Application.Entry
 	switch {
